@@ -65,6 +65,11 @@ type Symbol struct {
 	// Address is st_value, Size st_size, in bytes.
 	Address uint64 `json:"address,omitempty"`
 	Size    uint64 `json:"size,omitempty"`
+	// Absolute says that Address is a plain value (SHN_ABS), to which no load
+	// address is added.
+	Absolute bool `json:"absolute,omitempty"`
+	// Undefined marks an import. A record keeps imports in a list of their own.
+	Undefined bool `json:"-"`
 }
 
 // Function is one function that a description names.
