@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+)
+
+// Run runs a program's commands. It returns wrong usage as an error that wraps
+// ErrUsage and prints nothing for it. Unlike the library alone it takes flags
+// behind arguments, and the program's own flags behind a command.
+func Run(ctx context.Context, app *urfave.App, args []string) error {
+	urfave.VersionFlag = &urfave.BoolFlag{Name: "version", Usage: "print the version"} // without -v
+	app.ExitErrHandler = func(*urfave.Context, error) {}
+	app.OnUsageError = usageFailed
+	app.Action = func(c *urfave.Context) error {
+		if c.Args().Present() {
+			return Usagef("no command %q; see %s --help", c.Args().First(), app.Name)
+		}
+		return errors.Join(urfave.ShowAppHelp(c), Usagef("no command given"))
+	}
+	for _, cmd := range app.Commands {
+		cmd.OnUsageError = usageFailed
+	}
+	return app.RunContext(ctx, arrange(app, args))
+}
+
+func usageFailed(c *urfave.Context, err error, _ bool) error {
+	where := c.App.Name
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != where {
+		where += " " + c.Command.Name
+	}
+	return Usagef("%s: %v; see %s --help", where, err, where)
+}
+
+// NArgs checks the number of a command's arguments; max < 0 means any number.
+func NArgs(c *urfave.Context, min, max int) error {
+	n := c.NArg()
+	switch {
+	case n < min:
+		return Usagef("%s: argument missing: %s", c.Command.Name, c.Command.ArgsUsage)
+	case max >= 0 && n > max:
+		return Usagef("%s: unexpected argument %q", c.Command.Name, c.Args().Get(max))
+	}
+	return nil
+}
+
+// arrange puts the arguments into the order that the library needs: the
+// program's flags, the command, its flags, "--", its arguments.
+func arrange(app *urfave.App, args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	var global, local, rest []string
+	var cmd *urfave.Command
+	for i := 1; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case arg == "--":
+			rest = append(rest, args[i+1:]...)
+			i = len(args)
+		case len(arg) < 2 || arg[0] != '-':
+			if cmd == nil {
+				if cmd = app.Command(arg); cmd == nil { // unknown, or the help command
+					return args
+				}
+				continue
+			}
+			rest = append(rest, arg)
+		default:
+			words, into := args[i:i+1], &local
+			flag := lookup(cmd, arg)
+			if flag == nil {
+				if flag = find(app.Flags, arg); flag != nil || cmd == nil {
+					into = &global
+				}
+			}
+			if takesValue(flag, arg) && i+1 < len(args) {
+				words = args[i : i+2]
+				i++
+			}
+			*into = append(*into, words...)
+		}
+	}
+	out := append([]string{args[0]}, global...)
+	if cmd == nil {
+		return append(out, rest...)
+	}
+	out = append(append(out, cmd.Name), local...)
+	return append(append(out, "--"), rest...)
+}
+
+func lookup(cmd *urfave.Command, arg string) urfave.Flag {
+	if cmd == nil {
+		return nil
+	}
+	return find(cmd.Flags, arg)
+}
+
+func find(flags []urfave.Flag, arg string) urfave.Flag {
+	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	i := slices.IndexFunc(flags, func(f urfave.Flag) bool { return slices.Contains(f.Names(), name) })
+	if i < 0 {
+		return nil
+	}
+	return flags[i]
+}
+
+func takesValue(f urfave.Flag, arg string) bool {
+	doc, ok := f.(urfave.DocGenerationFlag)
+	return ok && doc.TakesValue() && !strings.Contains(arg, "=")
+}
+
+// Version is the module's version as the Go toolchain recorded it, with the
+// commit where it is known.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	version := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && version == "(devel)" {
+			version += " " + s.Value
+		}
+	}
+	return version
+}

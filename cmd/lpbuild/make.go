@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/lpbuild/lpbuild/cmd/internal/cli"
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/pipeline"
+)
+
+func makeCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:      "make",
+		Usage:     "build one container for every live patch and build",
+		ArgsUsage: "[PATCH]...",
+		Description: "Builds the containers of the live patches named (default: all) into build/. Needs a C compiler, but neither\n" +
+			"network nor packages. What has not changed is not built again. A build that fails does not stop the others:\n" +
+			"the table at the end says why, and the exit code is 3.",
+		Action: func(c *urfave.Context) error {
+			return withProject(c, c.Args().Slice(), func(s *session) error {
+				return s.report(s.project.Make(c.Context, s.options))
+			})
+		},
+	}
+}
+
+func checkCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:      "check",
+		Usage:     "say what make would refuse, and why",
+		ArgsUsage: "[PATCH]...",
+		Description: "Does everything that make does, for the live patches named (default: all), and writes nothing: functions that\n" +
+			"are missing, ambiguous, too short or not livepatchable, and imports that a build lacks.",
+		Action: func(c *urfave.Context) error {
+			return withProject(c, c.Args().Slice(), func(s *session) error {
+				return s.report(s.project.Check(c.Context, s.options))
+			})
+		},
+	}
+}
+
+// report prints a report and returns its error.
+func (s *session) report(r *pipeline.Report, err error) error {
+	if err != nil {
+		return err
+	}
+	s.progress.wait()
+	warned := make(map[string]bool)
+	for _, row := range r.Rows {
+		for _, w := range row.Warnings {
+			if !warned[w] {
+				cli.Warning(s.App.ErrWriter, w)
+				warned[w] = true
+			}
+		}
+	}
+	if err := s.printRows(r.Rows); err != nil {
+		return err
+	}
+	return r.Err()
+}
+
+func (s *session) printRows(rows []pipeline.Row) error {
+	if s.Bool("json") {
+		enc := json.NewEncoder(s.App.Writer)
+		for _, row := range rows {
+			if err := enc.Encode(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	header := []string{"RESULT", "PATCH", "BUILD", "LIBRARY", "BUILD-ID", "ENTRY", "REASON"}
+	lines := make([][]string, len(rows))
+	for i, r := range rows {
+		reason := r.Reason
+		if r.Step != "" {
+			reason = r.Step + ": " + reason
+		}
+		lines[i] = []string{string(r.Result), r.Patch, r.NEVRA, r.Soname, short(r.BuildID), r.Entry, reason}
+	}
+	if !slices.ContainsFunc(lines, func(l []string) bool { return l[6] != "" }) {
+		header = header[:6]
+		for i := range lines {
+			lines[i] = lines[i][:6]
+		}
+	}
+	return writeTable(s.App.Writer, header, lines)
+}
+
+// short is the part of a build-id that file names have.
+func short(id elfinfo.BuildID) string {
+	return string(id[:min(8, len(id))])
+}
+
+func cleanCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:        "clean",
+		Usage:       "remove build/ and dist/",
+		Description: "Removes what make, dist and rpm wrote. The lock, the version records and the cache of packages stay.",
+		Action: func(c *urfave.Context) error {
+			if err := cli.NArgs(c, 0, 0); err != nil {
+				return err
+			}
+			return pipeline.Clean(c.Path("directory"))
+		},
+	}
+}

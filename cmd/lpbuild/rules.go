@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/lpbuild/lpbuild/builder"
+	"github.com/lpbuild/lpbuild/cmd/internal/cli"
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/livepatch"
+	"github.com/lpbuild/lpbuild/pipeline"
+	"github.com/lpbuild/lpbuild/versions"
+)
+
+// rules are the exit codes and hints of lpbuild; the first that matches counts.
+var rules = []cli.Rule{
+	{Err: pipeline.ErrSomeFailed, Code: cli.SomeFailed},
+	{Err: pipeline.ErrNoProject, Code: cli.Usage, Hint: "lpbuild init makes a project; -C DIR names one elsewhere"},
+	{Err: pipeline.ErrNoPatch, Code: cli.Usage, Hint: "a live patch is a folder livepatches/NAME with NAME.c and NAME.in"},
+	{Err: pipeline.ErrExists, Code: cli.Usage, Hint: "init overwrites nothing; use a new folder"},
+	{Match: cli.As[*pipeline.ConfigError], Code: cli.Usage},
+	{Match: cli.As[*livepatch.SyntaxError], Code: cli.Usage},
+	{Err: versions.ErrSignature, Code: cli.BadSignature},
+	{Err: versions.ErrUntrustedKey, Code: cli.BadSignature, Hint: "if you trust the key, add its file to the repository's keys in lpbuild.yaml"},
+	{Err: versions.ErrChecksum, Code: cli.BadSignature},
+	{Err: versions.ErrTruncated, Code: cli.BadSignature, Hint: "run lpbuild download again"},
+	{Err: versions.ErrUnsafePath, Code: cli.BadSignature},
+	{Err: elfinfo.ErrNotRecorded, Code: cli.NotFound, Hint: "run lpbuild download again: it records what the descriptions name"},
+	{Err: elfinfo.ErrMissing, Code: cli.NotFound},
+	{Err: builder.ErrNotFound, Code: cli.NotFound},
+	{Err: elfinfo.ErrNotLivepatchable, Code: cli.NotLivepatchable},
+	{Err: builder.ErrNotLivepatchable, Code: cli.NotLivepatchable},
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/lpbuild/lpbuild/cmd/internal/cli"
+	"github.com/lpbuild/lpbuild/pipeline"
+)
+
+// A session is what the commands on a project share: the project, the global
+// flags, and where results and progress go.
+type session struct {
+	*urfave.Context
+	project  *pipeline.Project
+	options  pipeline.Options
+	progress *progress
+}
+
+// withProject runs a command on the project of -C and its live patches of
+// those names (none: all), and ends the progress display before it returns.
+func withProject(c *urfave.Context, patches []string, run func(*session) error) error {
+	project, err := pipeline.Load(c.Path("directory"))
+	if err != nil {
+		return err
+	}
+	if err := project.Select(patches); err != nil {
+		return err
+	}
+	if c.Int("jobs") < 1 {
+		return cli.Usagef("-j %d: at least one task at a time", c.Int("jobs"))
+	}
+	for _, p := range project.Patches {
+		for _, w := range p.Description.Warnings {
+			cli.Warning(c.App.ErrWriter, w.Error())
+		}
+	}
+	s := &session{Context: c, project: project, progress: newProgress(c.App.ErrWriter, c.Bool("quiet"))}
+	defer s.progress.wait()
+	s.options = pipeline.Options{
+		Jobs:     c.Int("jobs"),
+		Offline:  c.Bool("offline"),
+		Log:      logger(c),
+		Progress: s.progress,
+	}
+	return run(s)
+}
+
+// logger is the log of -v on stderr, or nil.
+func logger(c *urfave.Context) *slog.Logger {
+	if !c.Bool("verbose") {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// print writes a value to stdout: as one JSON object with --json, else as the
+// formatted text.
+func print(c *urfave.Context, value any, format string, args ...any) error {
+	if c.Bool("json") {
+		return json.NewEncoder(c.App.Writer).Encode(value)
+	}
+	_, err := fmt.Fprintf(c.App.Writer, format, args...)
+	return err
+}

@@ -1,0 +1,194 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is the content of lpbuild.yaml.
+type Config struct {
+	// Name is the name of the live-patch package, Version its version.
+	Name    string `yaml:"name"`
+	Version string `yaml:"version"`
+	// Summary, Description, License and URL go into the RPM as they are.
+	Summary     string `yaml:"summary"`
+	Description string `yaml:"description"`
+	License     string `yaml:"license"`
+	URL         string `yaml:"url"`
+	// Package ships the libraries, DebugPackage (default: Package-debuginfo)
+	// their debug symbols.
+	Package      string `yaml:"package"`
+	DebugPackage string `yaml:"debug_package"`
+	// Libraries are the absolute paths of the target libraries in the package.
+	Libraries []string `yaml:"libraries"`
+	// Arches are RPM's names of architectures (default: x86_64).
+	Arches []string `yaml:"arches"`
+	// Repositories are where the shipped builds are.
+	Repositories []Repository `yaml:"repositories"`
+	// Support is how long after its build date a build gets live patches;
+	// 0 means for ever.
+	Support Span `yaml:"support"`
+	// Patches names folders below livepatches/ (default: all of them).
+	Patches []string `yaml:"patches"`
+	// Requires are further requirements of the RPM, in RPM's own syntax.
+	Requires []string `yaml:"requires"`
+	// Expect holds, by live patch, what its test program prints.
+	Expect map[string]Expect `yaml:"expect"`
+}
+
+// Repository is one source of packages.
+type Repository struct {
+	// Name is for messages (default: the URL).
+	Name string `yaml:"name"`
+	// URL is http, https or file, or a folder (relative to the project) with
+	// repodata/ or simply RPMs.
+	URL string `yaml:"url"`
+	// Keys are the files of the OpenPGP keys to trust, relative to the project.
+	Keys []string `yaml:"keys"`
+}
+
+// Expect is what a test program prints. An empty field stands for anything.
+type Expect struct {
+	Before string `yaml:"before"`
+	After  string `yaml:"after"`
+}
+
+// A Span is a length of time in calendar units, as in "13 months". A year is
+// 365.25 days, a month a twelfth of it.
+type Span time.Duration
+
+var spanUnits = map[string]time.Duration{
+	"day":   24 * time.Hour,
+	"week":  7 * 24 * time.Hour,
+	"month": 8766 * time.Hour / 12,
+	"year":  8766 * time.Hour,
+}
+
+// UnmarshalYAML reads "N day|week|month|year", with or without the plural s.
+func (s *Span) UnmarshalYAML(n *yaml.Node) error {
+	count, unit, _ := strings.Cut(n.Value, " ")
+	size, known := spanUnits[strings.TrimSuffix(unit, "s")]
+	v, err := strconv.ParseUint(count, 10, 16)
+	if err != nil || !known || time.Duration(v) > 100*spanUnits["year"]/size {
+		return &ConfigError{Line: n.Line, Text: fmt.Sprintf("support: %q is not a span such as \"13 months\"", n.Value)}
+	}
+	*s = Span(time.Duration(v) * size)
+	return nil
+}
+
+// ConfigError is one mistake in lpbuild.yaml.
+type ConfigError struct {
+	File string
+	// Line counts from 1; 0 means that something is missing altogether.
+	Line int
+	Text string
+}
+
+// Error is "file:line: text".
+func (e *ConfigError) Error() string {
+	if e.Line == 0 {
+		return e.File + ": " + e.Text
+	}
+	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text)
+}
+
+// maxConfig bounds lpbuild.yaml, in bytes.
+const maxConfig = 1 << 20
+
+// ParseConfig reads the content of lpbuild.yaml. A key that it does not know, a
+// key given twice or a value that cannot be right is a *ConfigError that begins
+// with file and line; several are joined.
+func ParseConfig(file string, src []byte) (*Config, error) {
+	if len(src) > maxConfig {
+		return nil, &ConfigError{File: file, Text: fmt.Sprintf("larger than %d bytes", maxConfig)}
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(src, &doc); err != nil {
+		return nil, configErrors(file, err)
+	}
+	var c Config
+	dec := yaml.NewDecoder(bytes.NewReader(src))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, configErrors(file, err)
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, &ConfigError{File: file, Text: "more than one YAML document"}
+	}
+	c.setDefaults()
+	return &c, c.validate(checker{file: file, doc: &doc})
+}
+
+func (c *Config) setDefaults() {
+	if c.DebugPackage == "" && c.Package != "" {
+		c.DebugPackage = c.Package + "-debuginfo"
+	}
+	if len(c.Arches) == 0 {
+		c.Arches = []string{"x86_64"}
+	}
+	if c.Summary == "" {
+		c.Summary = "Live patches for " + c.Package
+	}
+	for i, r := range c.Repositories {
+		if r.Name == "" {
+			c.Repositories[i].Name = r.URL
+		}
+	}
+}
+
+// The shapes that RPM allows. A version without "-", as RPM splits NEVRAs there.
+var (
+	nameShape    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+	versionShape = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._+~^]*$`)
+)
+
+// supportedArches are the architectures that the injector has code for.
+var supportedArches = []string{"x86_64"}
+
+func (c *Config) validate(k checker) error {
+	k.match(nameShape, c.Name, "name")
+	k.match(versionShape, c.Version, "version")
+	k.match(nameShape, c.Package, "package")
+	if len(c.Libraries) == 0 {
+		k.add("no target library", "libraries")
+	}
+	for i, lib := range c.Libraries {
+		if !path.IsAbs(lib) || path.Clean(lib) != lib || lib == "/" {
+			k.add(fmt.Sprintf("libraries: %q is not the absolute path of a file", lib), "libraries", i)
+		}
+	}
+	for i, arch := range c.Arches {
+		if !slices.Contains(supportedArches, arch) {
+			k.add(fmt.Sprintf("arches: %q is not supported; supported: %s", arch, strings.Join(supportedArches, ", ")), "arches", i)
+		}
+	}
+	for i, r := range c.Repositories {
+		if r.URL == "" {
+			k.add("a repository without url", "repositories", i)
+		}
+	}
+	for i, p := range c.Patches {
+		k.match(nameShape, p, "patches", i)
+	}
+	for _, text := range []struct{ key, value string }{{"summary", c.Summary}, {"license", c.License}, {"url", c.URL}} {
+		if strings.ContainsAny(text.value, "\n\r") {
+			k.add(text.key+": more than one line", text.key)
+		}
+	}
+	for i, r := range c.Requires {
+		if r == "" || strings.ContainsAny(r, "\n\r") {
+			k.add(fmt.Sprintf("requires: %q is not a requirement", r), "requires", i)
+		}
+	}
+	return errors.Join(k.errs...)
+}

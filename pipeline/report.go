@@ -1,0 +1,104 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+)
+
+// ErrSomeFailed says that some rows of a report failed and others did not.
+var ErrSomeFailed = errors.New("some failed")
+
+// A Result is the word for what became of one build.
+type Result string
+
+// The results of Make, Check and Test.
+const (
+	Built   Result = "BUILT"   // a new container was written
+	Cached  Result = "CACHED"  // the container was there already
+	OK      Result = "OK"      // nothing would be refused
+	Passed  Result = "PASSED"  // old, new and old behaviour seen
+	Skipped Result = "SKIPPED" // not tried, for the reason given
+	Failed  Result = "FAILED"
+)
+
+// A Row is what became of one live patch for one build.
+type Row struct {
+	Patch     string          `json:"patch"`
+	NEVRA     string          `json:"nevra"`
+	Soname    string          `json:"soname"`
+	BuildID   elfinfo.BuildID `json:"build_id"`
+	Entry     string          `json:"entry,omitempty"` // padded, stock, or "mixed" for several functions
+	Container string          `json:"container,omitempty"`
+	Result    Result          `json:"result"`
+	// Step is, for Test, the step that failed.
+	Step string `json:"step,omitempty"`
+	// Err is why the result is Failed or Skipped, Reason its text.
+	Err    error  `json:"-"`
+	Reason string `json:"reason,omitempty"`
+	// Warnings are lines for the author of the patch that stop nothing.
+	Warnings []string `json:"warnings,omitempty"`
+	// Seconds is how long it took, StoppedMicroseconds how long the process was
+	// stopped at most; both for Test only.
+	Seconds             float64 `json:"seconds,omitempty"`
+	StoppedMicroseconds int64   `json:"stopped_us,omitempty"`
+}
+
+func newRow(patch Patch, build *elfinfo.Build) Row {
+	return Row{
+		Patch:   patch.Name,
+		NEVRA:   build.NEVRA,
+		Soname:  build.Soname,
+		BuildID: build.BuildID,
+		Entry:   entryKind(patch, build),
+	}
+}
+
+func (r *Row) fail(err error) {
+	r.Result, r.Err, r.Reason = Failed, err, err.Error()
+}
+
+// entryKind is how the functions of the patch begin in that build.
+func entryKind(patch Patch, build *elfinfo.Build) string {
+	var kind elfinfo.EntryKind
+	for _, u := range patch.Description.Units {
+		f, err := build.Function(u.Name())
+		if err != nil {
+			return ""
+		}
+		if kind != "" && f.Entry.Kind != kind {
+			return "mixed"
+		}
+		kind = f.Entry.Kind
+	}
+	return string(kind)
+}
+
+// A Report is what became of every live patch for every build, in order of
+// patch and then of the records.
+type Report struct {
+	Rows []Row
+}
+
+// Err is nil if no row failed. If all failed for the same kind of reason as the
+// first, it is that reason; else it wraps ErrSomeFailed.
+func (r *Report) Err() error {
+	failed := 0
+	var first error
+	for _, row := range r.Rows {
+		if row.Result != Failed {
+			continue
+		}
+		if failed++; first == nil {
+			first = fmt.Errorf("%s: %w", row.Patch, row.Err)
+		}
+	}
+	switch failed {
+	case 0:
+		return nil
+	case len(r.Rows):
+		return fmt.Errorf("all %d failed; the first: %w", failed, first)
+	}
+	return fmt.Errorf("%d of %d failed; the first: %v: %w", failed, len(r.Rows), first, ErrSomeFailed)
+}

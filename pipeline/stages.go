@@ -1,0 +1,250 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lpbuild/lpbuild/builder"
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/versions"
+)
+
+// Options are what a stage may use. The zero value is usable.
+type Options struct {
+	// Store is the folder of unpacked libraries (default: lpbuild in the
+	// user's cache folder).
+	Store string
+	// Jobs is the number of tasks at a time; 0 means one per processor.
+	Jobs int
+	// Offline forbids the network.
+	Offline bool
+	// Log gets what is done; nil discards it.
+	Log *slog.Logger
+	// Progress is told of running tasks; nil is told nothing.
+	Progress versions.Progress
+}
+
+// task tells the progress of a new task; it never returns nil.
+func (o Options) task(name string, total int64) versions.Task {
+	if o.Progress == nil {
+		return noTask{}
+	}
+	return o.Progress.Start(name, total)
+}
+
+type noTask struct{}
+
+func (noTask) Add(int64)  {}
+func (noTask) Done(error) {}
+
+func (o Options) versions() versions.Options {
+	return versions.Options{Store: o.Store, Jobs: o.Jobs, Offline: o.Offline, Log: o.Log, Progress: o.Progress}
+}
+
+// ErrNoRecords says that the project has no version records.
+var ErrNoRecords = errors.New("no version records")
+
+// ErrNoRepositories says that lpbuild.yaml lists no repository.
+var ErrNoRepositories = errors.New("no repositories in " + ConfigFile)
+
+// request is what the project asks of package versions.
+func (p *Project) request() (versions.Request, error) {
+	if len(p.Repositories) == 0 {
+		return versions.Request{}, ErrNoRepositories
+	}
+	r := versions.Request{
+		Package:      p.Package,
+		DebugPackage: p.DebugPackage,
+		Arches:       p.Arches,
+		Libraries:    p.Libraries,
+		Names:        p.SymbolNames(),
+		Support:      time.Duration(p.Support),
+		ProjectDir:   p.Dir,
+	}
+	for _, repo := range p.Repositories {
+		v := versions.Repository{Name: repo.Name, URL: repo.URL}
+		if !strings.Contains(repo.URL, "://") {
+			v.URL = p.path(repo.URL)
+		}
+		for _, key := range repo.Keys {
+			v.Keys = append(v.Keys, p.path(key))
+		}
+		r.Repositories = append(r.Repositories, v)
+	}
+	return r, nil
+}
+
+// path resolves a path in the project file.
+func (p *Project) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(p.Dir, name)
+}
+
+// Download finds every shipped build, records what the descriptions name, and
+// writes versions.lock and versions/.
+func (p *Project) Download(ctx context.Context, opts Options) (*versions.Lock, error) {
+	r, err := p.request()
+	if err != nil {
+		return nil, err
+	}
+	return versions.Download(ctx, r, opts.versions())
+}
+
+// NewBuilds are the builds that the repositories have and the lock has not.
+func (p *Project) NewBuilds(ctx context.Context, opts Options) ([]versions.Locked, error) {
+	r, err := p.request()
+	if err != nil {
+		return nil, err
+	}
+	return versions.NewBuilds(ctx, r, opts.versions())
+}
+
+// Lock is the content of versions.lock; ErrNoRecords is wrapped if there is none.
+func (p *Project) Lock() (*versions.Lock, error) {
+	lock, err := versions.ReadLock(p.Dir)
+	return lock, noRecords(err)
+}
+
+// records are the version records; ErrNoRecords is wrapped if there are none.
+func (p *Project) records() ([]*elfinfo.Build, error) {
+	builds, err := versions.ReadRecords(p.Dir)
+	if err == nil && len(builds) == 0 {
+		err = fs.ErrNotExist
+	}
+	return builds, noRecords(err)
+}
+
+func noRecords(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrNoRecords, err)
+	}
+	return err
+}
+
+// Make builds one container for every live patch and build into build/. What
+// an earlier run left there and no live patch wants any more is removed, if all
+// live patches are selected.
+func (p *Project) Make(ctx context.Context, opts Options) (*Report, error) {
+	report, err := p.each(ctx, "make", builder.Make, opts)
+	if err != nil || p.selected {
+		return report, err
+	}
+	return report, p.prune(report)
+}
+
+// Check finds everything that Make would refuse, and writes nothing.
+func (p *Project) Check(ctx context.Context, opts Options) (*Report, error) {
+	return p.each(ctx, "check", builder.Check, opts)
+}
+
+type buildFunc func(context.Context, builder.Patch, []*elfinfo.Build, builder.Options) ([]builder.Outcome, error)
+
+// each runs build for every live patch and the builds of its target.
+func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts Options) (*Report, error) {
+	if len(p.Patches) == 0 {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(p.Dir, PatchesDir), ErrNoPatch)
+	}
+	records, err := p.records()
+	if err != nil {
+		return nil, err
+	}
+	report := &Report{}
+	for _, patch := range p.Patches {
+		builds := targets(patch, records)
+		if len(builds) == 0 {
+			return nil, fmt.Errorf("%s: no record of a build of %s: %w", patch.Description.File, patch.Description.Target, ErrNoRecords)
+		}
+		task := opts.task(stage+" "+patch.Name, int64(len(builds)))
+		outcomes, err := build(ctx, patch.Patch, builds, p.builderOptions(opts, records, task))
+		task.Done(err)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", patch.Name, err)
+		}
+		for _, o := range outcomes {
+			report.Rows = append(report.Rows, outcomeRow(stage, patch, o))
+		}
+	}
+	return report, nil
+}
+
+func (p *Project) builderOptions(opts Options, records []*elfinfo.Build, task versions.Task) builder.Options {
+	return builder.Options{
+		OutDir:     filepath.Join(p.Dir, BuildDir),
+		CacheDir:   filepath.Join(p.Dir, BuildDir, ".cache"),
+		Jobs:       opts.Jobs,
+		Set:        p.Name,
+		SetVersion: p.Version,
+		Related:    records,
+		Log:        opts.Log,
+		Progress:   func(builder.Outcome) { task.Add(1) },
+	}
+}
+
+func outcomeRow(stage string, patch Patch, o builder.Outcome) Row {
+	row := newRow(patch, o.Build)
+	row.Container, row.Warnings = o.Container, o.Warnings
+	switch {
+	case o.Err != nil:
+		row.fail(o.Err)
+	case stage == "check":
+		row.Result = OK
+	case o.Cached:
+		row.Result = Cached
+	default:
+		row.Result = Built
+	}
+	return row
+}
+
+// targets are the builds of the library that the patch's description names.
+func targets(patch Patch, records []*elfinfo.Build) []*elfinfo.Build {
+	name := path.Base(patch.Description.Target)
+	var builds []*elfinfo.Build
+	for _, b := range records {
+		if b.Soname == name || path.Base(b.Library) == name {
+			builds = append(builds, b)
+		}
+	}
+	return builds
+}
+
+// prune removes containers in build/ that the report does not list.
+func (p *Project) prune(report *Report) error {
+	dir := filepath.Join(p.Dir, BuildDir)
+	present, err := filepath.Glob(filepath.Join(dir, "*.so"))
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]bool)
+	for _, row := range report.Rows {
+		wanted[filepath.Base(row.Container)] = true
+	}
+	for _, file := range present {
+		if !wanted[filepath.Base(file)] {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Clean removes build/ and dist/ of the project in dir.
+func Clean(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", dir, ErrNoProject)
+	} else if err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(filepath.Join(dir, BuildDir)), os.RemoveAll(filepath.Join(dir, DistDir)))
+}
