@@ -1,0 +1,48 @@
+package builder
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+)
+
+// What callers branch on. Each error of an Outcome wraps one of them, or one
+// of elfinfo's and livepatch's, or is a *ToolError.
+var (
+	// ErrNotFound: the build has no function or variable of that name, or its
+	// record does not say. The exit code is 10.
+	ErrNotFound = errors.New("not found")
+	// ErrNotLivepatchable: the function is there but cannot be redirected. The
+	// exit code is 11.
+	ErrNotLivepatchable = elfinfo.ErrNotLivepatchable
+	// ErrImport: the replacement uses a symbol that does not exist wherever
+	// that build runs.
+	ErrImport = errors.New("unresolvable import")
+	// ErrTarget: the description is for another library than the record.
+	ErrTarget = errors.New("description is for another library")
+	// ErrReplacement: the source does not define and export what the
+	// description names. It concerns every build alike.
+	ErrReplacement = errors.New("no such replacement")
+	// ErrConflict: two lines of the description concern the same bytes.
+	ErrConflict = errors.New("conflict")
+)
+
+// refusal is a reason not to build a container for one build: one line for a
+// person, and the sentinels that it stands for.
+type refusal struct {
+	reason string
+	causes []error
+}
+
+// refuse makes a refusal of kind, with the error that led to it if there is one.
+func refuse(kind, cause error, format string, args ...any) error {
+	r := &refusal{reason: fmt.Sprintf(format, args...), causes: []error{kind}}
+	if cause != nil {
+		r.causes = append(r.causes, cause)
+	}
+	return r
+}
+
+func (r *refusal) Error() string   { return r.reason }
+func (r *refusal) Unwrap() []error { return r.causes }

@@ -1,0 +1,194 @@
+package builder
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+)
+
+// imports says what the link of one build's container needs: equal imports
+// and equal objects give equal containers, whatever build they are for.
+type imports struct {
+	// Libraries maps a soname to the symbols taken from it, sorted by name.
+	Libraries map[string][]stubSymbol `json:"libraries"`
+	// Renames maps names in the object to names that the build has.
+	Renames map[string]string `json:"renames,omitempty"`
+	// Libgcc says that the compiler's static run-time library is needed.
+	Libgcc bool `json:"libgcc,omitempty"`
+}
+
+// resolver finds, in the records, the definition that each import of a
+// container will have wherever one build of a library runs.
+type resolver struct {
+	build *elfinfo.Build
+	// related are the records of the libraries that build needs.
+	related []*elfinfo.Build
+	// defined and imported index the records by name.
+	defined  map[string][]provided
+	imported map[string][]provided
+	libgcc   map[string]bool
+}
+
+// provided is a symbol with the library that has it.
+type provided struct {
+	elfinfo.Symbol
+	soname string
+}
+
+// newResolver indexes the record of build, and those of related that it needs.
+func newResolver(build *elfinfo.Build, related []*elfinfo.Build, libgcc map[string]bool) *resolver {
+	r := &resolver{build: build, libgcc: libgcc,
+		defined:  make(map[string][]provided, len(build.Symbols)),
+		imported: make(map[string][]provided, len(build.Imports))}
+	for _, s := range build.Symbols {
+		r.defined[s.Name] = append(r.defined[s.Name], provided{s, build.Soname})
+	}
+	for _, s := range build.Imports {
+		soname := s.Library
+		if soname == "" {
+			// An import without a version can come from any library that the
+			// build needs; through the build itself it is always in reach.
+			soname = build.Soname
+		}
+		r.imported[s.Name] = append(r.imported[s.Name], provided{s, soname})
+	}
+	for _, other := range related {
+		if other.NEVRA == build.NEVRA && slices.Contains(build.Needed, other.Soname) {
+			r.related = append(r.related, other)
+		}
+	}
+	return r
+}
+
+// resolve finds every symbol that o needs. An error wraps ErrImport and names
+// the symbol.
+func (r *resolver) resolve(o *object) (*imports, error) {
+	im := &imports{Libraries: map[string][]stubSymbol{}, Renames: map[string]string{}}
+	for _, u := range o.undefined {
+		if err := r.resolveOne(u, im); err != nil {
+			return nil, err
+		}
+	}
+	return im, nil
+}
+
+func (r *resolver) resolveOne(u undefinedSymbol, im *imports) error {
+	for _, name := range substitutes(u) {
+		p, ok := r.find(name, u.Version)
+		if !ok {
+			continue
+		}
+		if name != u.Name {
+			im.Renames[u.String()] = name
+		}
+		im.add(p, u.Version != "")
+		return nil
+	}
+	switch {
+	case u.Version == "" && r.libgcc[u.Name]:
+		im.Libgcc = true
+		return nil
+	case u.Weak:
+		return nil
+	}
+	return fmt.Errorf("%w: %s%s", ErrImport, u, r.why(u))
+}
+
+// find returns the definition of name that this build offers or uses itself.
+func (r *resolver) find(name, version string) (provided, bool) {
+	for _, p := range r.defined[name] {
+		if fits(p.Symbol, version) {
+			return p, true
+		}
+	}
+	for _, p := range r.imported[name] {
+		// A weak import may be bound to nothing.
+		if p.Binding != "weak" && (version == "" || p.Version == version) {
+			return p, true
+		}
+	}
+	for _, other := range r.related {
+		for _, s := range other.Symbols {
+			if s.Name == name && fits(s, version) {
+				return provided{s, other.Soname}, true
+			}
+		}
+	}
+	return provided{}, false
+}
+
+// fits reports whether a definition satisfies a reference to version ("": any).
+func fits(s elfinfo.Symbol, version string) bool {
+	if version == "" {
+		return s.Default || s.Version == ""
+	}
+	return s.Version == version
+}
+
+// why explains why u has no definition, "" if there is nothing to add.
+func (r *resolver) why(u undefinedSymbol) string {
+	if u.Version != "" {
+		return " is not in this build"
+	}
+	var old []string
+	for _, p := range r.defined[u.Name] {
+		old = append(old, p.Version)
+	}
+	if len(old) > 0 {
+		slices.Sort(old)
+		return fmt.Sprintf(" is offered only to old programs, as version %s (.symver asks for it)", strings.Join(old, ", "))
+	}
+	if len(r.imported[u.Name]) > 0 {
+		return " is only a weak import of this build"
+	}
+	return " is neither defined nor imported by this build"
+}
+
+// substitutes are the names to try for u, best first. The headers of a newer
+// glibc replace standard functions by variants for a newer standard of C that
+// an older build does not have: the older variant does what a program compiled
+// against that build would do.
+func substitutes(u undefinedSymbol) []string {
+	names := []string{u.Name}
+	if u.Version != "" {
+		return names
+	}
+	if rest, ok := strings.CutPrefix(u.Name, "__isoc23_"); ok {
+		if strings.HasSuffix(rest, "scanf") {
+			names = append(names, "__isoc99_"+rest)
+		}
+		names = append(names, rest)
+	}
+	if u.Name == "fcntl64" { // before glibc 2.28; the same system call on 64-bit machines
+		names = append(names, "fcntl")
+	}
+	return names
+}
+
+// add notes that p is imported.
+func (im *imports) add(p provided, explicit bool) {
+	s := stubSymbol{Name: p.Name, Version: p.Version, Explicit: explicit, Kind: stubKind(p.Kind)}
+	list := im.Libraries[p.soname]
+	i, found := slices.BinarySearchFunc(list, s, compareStubSymbols)
+	if !found {
+		im.Libraries[p.soname] = slices.Insert(list, i, s)
+	}
+}
+
+func compareStubSymbols(a, b stubSymbol) int {
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Version, b.Version)
+}
+
+// stubKind reduces the kinds of a record to those that matter to a link editor.
+func stubKind(kind string) string {
+	switch kind {
+	case "object", "tls":
+		return kind
+	}
+	return "func"
+}

@@ -1,0 +1,237 @@
+package builder
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+)
+
+// ProgramEnv is the build that a test program is to run on.
+type ProgramEnv struct {
+	// LibraryDir holds the build's own libraries: libc.so.6, ld.so, libm.so.6,
+	// libpthread.so.0 and so on. The program looks for its libraries there
+	// (DT_RPATH).
+	LibraryDir string
+	// Loader is the path of the build's dynamic loader, the program's
+	// PT_INTERP; "" is ld-linux-x86-64.so.2 in LibraryDir.
+	Loader string
+	// Libraries are further shared objects to link with, as sonames in
+	// LibraryDir or as paths. libc.so.6 and, where threads are a library of
+	// their own (glibc before 2.34), libpthread.so.0 always are.
+	Libraries []string
+	// Flags are added to the compiler's. Compiler is as in Options.
+	Flags    []string
+	Compiler string
+}
+
+// programFlags compile a program against this machine's headers and nothing
+// else of it: see baseFlags for the reasons.
+var programFlags = []string{
+	"-g", "-O1", "-fPIE", "-pthread", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=0",
+	"-fno-stack-protector", "-fcf-protection=full", "-mtls-dialect=gnu",
+	"-Wall", "-Werror=implicit-function-declaration",
+}
+
+//go:embed program/start.S
+var startSource []byte
+
+//go:embed program/nonshared.c
+var nonsharedSource []byte
+
+// nonsharedNames are functions that a program finds in the static part of a
+// libc (libc_nonshared.a) if the shared part lacks them. program/nonshared.c
+// has one for each.
+var nonsharedNames = []string{
+	"at_quick_exit", "atexit", "fstat", "fstat64", "fstatat", "fstatat64", "lstat", "lstat64",
+	"mknod", "mknodat", "pthread_atfork", "stat", "stat64",
+}
+
+// BuildProgram compiles the C file source into the program out such that it
+// runs on the build of glibc that env names, which may be older or newer than
+// this machine's: linked against that build's own files, with an entry point of
+// its own instead of this machine's crt1.o and libc_nonshared.a. The program
+// can be started directly or through env's loader.
+//
+// The headers are this machine's: a function that the build lacks is an
+// ErrImport that names it. Compiler and linker errors are *ToolError.
+func BuildProgram(ctx context.Context, source, out string, env ProgramEnv) error {
+	tools, err := findToolchain(ctx, &store{}, env.Compiler)
+	if err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	work, err := os.MkdirTemp("", "lpbuild-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	p := &program{env: env, tools: tools, work: work}
+	if err := p.build(ctx, source, out); err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	return nil
+}
+
+type program struct {
+	env   ProgramEnv
+	tools *toolchain
+	work  string
+	// libraries are the files to link with, offered the names they define.
+	libraries []string
+	offered   map[string]bool
+}
+
+func (p *program) build(ctx context.Context, source, out string) error {
+	if err := p.openLibraries(); err != nil {
+		return err
+	}
+	main := filepath.Join(p.work, "main.o")
+	if err := p.compile(ctx, source, main, p.env.Flags); err != nil {
+		return err
+	}
+	need, err := p.adapt(main)
+	if err != nil {
+		return err
+	}
+	start, err := p.compileEmbedded(ctx, "start.S", startSource, nil)
+	if err != nil {
+		return err
+	}
+	nonshared, err := p.compileEmbedded(ctx, "nonshared.c", nonsharedSource, need)
+	if err != nil {
+		return err
+	}
+	linked := filepath.Join(p.work, "program")
+	if err := p.link(ctx, linked, []string{start, main, nonshared}); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(linked)
+	if err != nil {
+		return err
+	}
+	return writeAtomic(out, data, 0o755, true)
+}
+
+// openLibraries finds the files to link with and the names that they define.
+func (p *program) openLibraries() error {
+	p.offered = map[string]bool{}
+	names := append([]string{"libc.so.6"}, p.env.Libraries...)
+	threads := filepath.Join(p.env.LibraryDir, "libpthread.so.0")
+	if _, err := os.Stat(threads); err == nil && !slices.Contains(names, "libpthread.so.0") {
+		names = append(names, threads)
+	}
+	for _, name := range append(names, p.loader()) {
+		file := name
+		if !strings.Contains(name, "/") {
+			file = filepath.Join(p.env.LibraryDir, name)
+		}
+		if err := p.openLibrary(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) openLibrary(file string) error {
+	f, err := elfinfo.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	symbols, err := f.DynamicSymbols()
+	if err != nil {
+		return err
+	}
+	for _, s := range symbols {
+		if !s.Undefined && (s.Default || s.Version == "") {
+			p.offered[s.Name] = true
+		}
+	}
+	p.libraries = append(p.libraries, file)
+	return nil
+}
+
+func (p *program) loader() string {
+	if p.env.Loader != "" {
+		return p.env.Loader
+	}
+	return filepath.Join(p.env.LibraryDir, "ld-linux-x86-64.so.2")
+}
+
+func (p *program) compile(ctx context.Context, source, object string, flags []string) error {
+	args := slices.Concat(programFlags, flags, []string{"-fno-lto", "-c", "-o", object, source})
+	_, err := run(ctx, command{path: p.tools.Compiler, args: args})
+	return err
+}
+
+func (p *program) compileEmbedded(ctx context.Context, name string, text []byte, flags []string) (string, error) {
+	file := filepath.Join(p.work, name)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return "", err
+	}
+	return file + ".o", p.compile(ctx, file, file+".o", flags)
+}
+
+// adapt renames what newer headers substitute in the object file main to what
+// the build has, and returns the flags that define the static part of its
+// libc. A name that nothing offers is left to the link editor if the
+// compiler's own library has it.
+func (p *program) adapt(main string) (need []string, err error) {
+	data, err := os.ReadFile(main)
+	if err != nil {
+		return nil, err
+	}
+	o, err := readObject(data)
+	if err != nil {
+		return nil, err
+	}
+	libgcc, err := archiveSymbols(p.tools.Libgcc)
+	if err != nil {
+		return nil, err
+	}
+	renames := map[string]string{}
+	for _, u := range o.undefined {
+		names := substitutes(u)
+		i := slices.IndexFunc(names, func(n string) bool { return p.offered[n] })
+		switch {
+		case i > 0:
+			renames[u.Name] = names[i]
+		case i == 0 || u.Weak || u.Version != "" || libgcc[u.Name] || u.Name == "__dso_handle":
+		case slices.Contains(nonsharedNames, u.Name):
+			need = append(need, "-DNEED_"+u.Name)
+		default:
+			err = errors.Join(err, fmt.Errorf("%w: %s is in none of the libraries of %s", ErrImport, u, p.env.LibraryDir))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if data, err = renameSymbols(data, renames); err != nil {
+		return nil, err
+	}
+	return need, os.WriteFile(main, data, 0o600)
+}
+
+func (p *program) link(ctx context.Context, out string, objects []string) error {
+	dir, err := filepath.Abs(p.env.LibraryDir)
+	if err != nil {
+		return err
+	}
+	loader, err := filepath.Abs(p.loader())
+	if err != nil {
+		return err
+	}
+	// DT_RPATH, unlike DT_RUNPATH, holds for the libraries' own needs, too.
+	args := []string{"-pie", "-dynamic-linker", loader, "-rpath", dir, "--disable-new-dtags",
+		"--eh-frame-hdr", "--build-id=sha1", "--hash-style=gnu", "--as-needed", "-z", "noexecstack",
+		"--allow-shlib-undefined", "-o", out}
+	args = slices.Concat(args, objects, p.libraries, []string{p.tools.Libgcc})
+	_, err = run(ctx, command{path: p.tools.Linker, args: args})
+	return err
+}

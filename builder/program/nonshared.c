@@ -1,0 +1,82 @@
+/* What crt1.o and libc_nonshared.a give a program, without this machine's
+   copy of them. A glibc before 2.34 expects the program to run its own
+   constructors; a later one does so too when it is handed these functions.
+   Each NEED_ macro is set only if the libc of the build lacks that function. */
+
+typedef void (*initialiser)(int, char **, char **);
+typedef void (*finaliser)(void);
+extern initialiser __preinit_array_start[], __preinit_array_end[];
+extern initialiser __init_array_start[], __init_array_end[];
+extern finaliser __fini_array_start[], __fini_array_end[];
+
+__attribute__((visibility("hidden"))) void *__dso_handle = 0;
+
+__attribute__((visibility("hidden"))) void lpbuild_init(int argc, char **argv, char **envp)
+{
+	for (initialiser *f = __preinit_array_start; f < __preinit_array_end; f++)
+		(*f)(argc, argv, envp);
+	for (initialiser *f = __init_array_start; f < __init_array_end; f++)
+		(*f)(argc, argv, envp);
+}
+
+__attribute__((visibility("hidden"))) void lpbuild_fini(void)
+{
+	for (finaliser *f = __fini_array_end; f > __fini_array_start;)
+		(*--f)();
+}
+
+#ifdef NEED_atexit
+int __cxa_atexit(void (*)(void *), void *, void *);
+int atexit(void (*f)(void)) { return __cxa_atexit((void (*)(void *))f, 0, __dso_handle); }
+#endif
+#ifdef NEED_at_quick_exit
+int __cxa_at_quick_exit(void (*)(void *), void *);
+int at_quick_exit(void (*f)(void)) { return __cxa_at_quick_exit((void (*)(void *))f, __dso_handle); }
+#endif
+#ifdef NEED_pthread_atfork
+int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
+int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+	return __register_atfork(prepare, parent, child, __dso_handle);
+}
+#endif
+
+/* Before glibc 2.33 these called versioned functions; 1 is the kernel's
+   struct stat of x86-64, which is the only one there. */
+struct stat;
+int __xstat(int, const char *, struct stat *);
+int __lxstat(int, const char *, struct stat *);
+int __fxstat(int, int, struct stat *);
+int __fxstatat(int, int, const char *, struct stat *, int);
+int __xmknod(int, const char *, unsigned, unsigned long *);
+int __xmknodat(int, int, const char *, unsigned, unsigned long *);
+#ifdef NEED_stat
+int stat(const char *path, struct stat *st) { return __xstat(1, path, st); }
+#endif
+#ifdef NEED_stat64
+int stat64(const char *path, struct stat *st) { return __xstat(1, path, st); }
+#endif
+#ifdef NEED_lstat
+int lstat(const char *path, struct stat *st) { return __lxstat(1, path, st); }
+#endif
+#ifdef NEED_lstat64
+int lstat64(const char *path, struct stat *st) { return __lxstat(1, path, st); }
+#endif
+#ifdef NEED_fstat
+int fstat(int fd, struct stat *st) { return __fxstat(1, fd, st); }
+#endif
+#ifdef NEED_fstat64
+int fstat64(int fd, struct stat *st) { return __fxstat(1, fd, st); }
+#endif
+#ifdef NEED_fstatat
+int fstatat(int dir, const char *path, struct stat *st, int flags) { return __fxstatat(1, dir, path, st, flags); }
+#endif
+#ifdef NEED_fstatat64
+int fstatat64(int dir, const char *path, struct stat *st, int flags) { return __fxstatat(1, dir, path, st, flags); }
+#endif
+#ifdef NEED_mknod
+int mknod(const char *path, unsigned mode, unsigned long dev) { return __xmknod(0, path, mode, &dev); }
+#endif
+#ifdef NEED_mknodat
+int mknodat(int dir, const char *path, unsigned mode, unsigned long dev) { return __xmknodat(0, dir, path, mode, &dev); }
+#endif
