@@ -1,0 +1,189 @@
+// Package keyring verifies detached OpenPGP signatures of package archives
+// against the public keys that a project trusts.
+//
+// It differs from a general OpenPGP verifier in three ways that archives need:
+//
+//   - Version 3 signature packets (RFC 4880 section 5.2.2) are accepted, for
+//     RSA: rpm has written them for decades and long-lived distributions still
+//     ship packages signed that way.
+//   - A key must have been valid when the signature was made, not today: a
+//     package outlives the key that signed it. A revoked key is never accepted.
+//   - Digests weaker than SHA-256 and RSA keys shorter than 2048 bits are
+//     refused.
+//
+// A signature by an unknown key is never good; one good signature by a trusted
+// key is enough, unless another one by a trusted key is bad.
+package keyring
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+)
+
+var (
+	// ErrSignature says that a signature is malformed, too weak, or not one of
+	// the signed bytes.
+	ErrSignature = errors.New("bad signature")
+	// ErrUnsigned says that there is no signature at all.
+	ErrUnsigned = errors.New("not signed")
+	// ErrUntrustedKey says that a signature is by a key that is not in the
+	// keyring, or one that is revoked, was expired or may not sign.
+	ErrUntrustedKey = errors.New("signed by a key that is not trusted")
+)
+
+// maxKeyFile bounds a key file in bytes; a distribution's key is a few KiB.
+const maxKeyFile = 4 << 20
+
+// A Keyring is a set of trusted public keys. The zero value trusts nobody.
+// It is safe for concurrent use.
+type Keyring struct {
+	entities openpgp.EntityList
+}
+
+// Open reads the public keys of files, armored or binary, each with one key or
+// more. A file without a usable key is an error.
+func Open(files ...string) (*Keyring, error) {
+	k := new(Keyring)
+	for _, name := range files {
+		data, err := readBounded(name, maxKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		if err := k.add(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return k, nil
+}
+
+// Parse reads public keys, armored or binary, from memory.
+func Parse(data []byte) (*Keyring, error) {
+	k := new(Keyring)
+	return k, k.add(data)
+}
+
+// Len is the number of primary keys.
+func (k *Keyring) Len() int { return len(k.entities) }
+
+func (k *Keyring) add(data []byte) error {
+	blocks, err := dearmor(data, openpgp.PublicKeyType)
+	if err != nil {
+		return fmt.Errorf("public key: %w", err)
+	}
+	for _, block := range blocks {
+		entities, err := openpgp.ReadKeyRing(bytes.NewReader(block))
+		if err != nil {
+			return fmt.Errorf("public key: %w", err)
+		}
+		k.entities = append(k.entities, entities...)
+	}
+	if len(k.entities) == 0 {
+		return errors.New("no OpenPGP public key")
+	}
+	return nil
+}
+
+// dearmor returns the binary content of every armored block of data, which
+// must be of the type want, or data itself if it is not armored. A file often
+// holds several blocks one after the other.
+func dearmor(data []byte, want string) ([][]byte, error) {
+	const begin, end = "-----BEGIN PGP ", "-----END PGP "
+	if !bytes.Contains(data, []byte(begin)) {
+		return [][]byte{data}, nil
+	}
+	var blocks [][]byte
+	for {
+		start := bytes.Index(data, []byte(begin))
+		if start < 0 {
+			return blocks, nil
+		}
+		data = data[start:]
+		stop := bytes.Index(data, []byte(end))
+		if stop < 0 {
+			return nil, fmt.Errorf("armor without an end: %w", io.ErrUnexpectedEOF)
+		}
+		block, err := armor.Decode(bytes.NewReader(data))
+		if err != nil {
+			return nil, fmt.Errorf("armor: %w", err)
+		}
+		if block.Type != want {
+			return nil, fmt.Errorf("armor holds a %q, not a %q", block.Type, want)
+		}
+		body, err := io.ReadAll(block.Body)
+		if err != nil {
+			return nil, fmt.Errorf("armor: %w", err)
+		}
+		blocks = append(blocks, body)
+		data = data[stop+len(end):]
+	}
+}
+
+func readBounded(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: larger than %d bytes", name, limit)
+	}
+	return data, nil
+}
+
+// A Signer says who made a good signature, and when.
+type Signer struct {
+	// KeyID is the low 64 bits of the signing key's fingerprint.
+	KeyID uint64
+	// Name is the primary user id of the key, "" if it has none.
+	Name string
+	// Time is the signature's creation time in UTC.
+	Time time.Time
+}
+
+// String gives the key id in hexadecimal and the name.
+func (s Signer) String() string { return fmt.Sprintf("%016X %s", s.KeyID, s.Name) }
+
+// Verify checks the detached signature, armored or binary, holding one
+// signature packet or more, over the bytes that signed opens; signed is called
+// once per signature that is tried.
+//
+// The error wraps ErrUnsigned if there is no signature packet, ErrUntrustedKey
+// if no signature is by a key of the ring that was valid then, ErrSignature
+// otherwise.
+func (k *Keyring) Verify(signature []byte, signed func() (io.Reader, error)) (Signer, error) {
+	packets, err := splitSignatures(signature)
+	if err != nil {
+		return Signer{}, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	if len(packets) == 0 {
+		return Signer{}, ErrUnsigned
+	}
+	var good *Signer
+	var untrusted error
+	for _, p := range packets {
+		signer, err := k.verifyOne(p, signed)
+		switch {
+		case err == nil && good == nil:
+			good = &signer
+		case errors.Is(err, ErrUntrustedKey):
+			untrusted = errors.Join(untrusted, err)
+		case err != nil:
+			return Signer{}, err
+		}
+	}
+	if good == nil {
+		return Signer{}, untrusted
+	}
+	return *good, nil
+}

@@ -1,0 +1,268 @@
+package keyring
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	_ "crypto/sha256" // registers the digests that signatures name
+	_ "crypto/sha512"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+)
+
+const (
+	tagSignature = 2 // OpenPGP packet tag of a signature
+	// maxSignatures bounds the signatures tried, each of which costs a pass
+	// over the signed bytes.
+	maxSignatures = 16
+	minRSABits    = 2048
+)
+
+// splitSignatures returns the bodies of all signature packets.
+func splitSignatures(data []byte) ([]*packet.OpaquePacket, error) {
+	blocks, err := dearmor(data, openpgp.SignatureType)
+	if err != nil {
+		return nil, err
+	}
+	var out []*packet.OpaquePacket
+	for _, block := range blocks {
+		r := packet.NewOpaqueReader(bytes.NewReader(block))
+		for {
+			p, err := r.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			if p.Tag != tagSignature {
+				return nil, fmt.Errorf("packet with tag %d is not a signature", p.Tag)
+			}
+			if out = append(out, p); len(out) > maxSignatures {
+				return nil, fmt.Errorf("more than %d signatures", maxSignatures)
+			}
+		}
+	}
+	return out, nil
+}
+
+// parsed is what the two packet formats have in common.
+type parsed struct {
+	algorithm crypto.Hash
+	created   time.Time
+	expires   func(now time.Time) bool
+	isBy      func(*packet.PublicKey) bool
+	issuer    string
+	newHash   func() (hash.Hash, error)
+	verify    func(*packet.PublicKey, hash.Hash) error
+}
+
+// verifyOne checks one signature packet against the key that made it.
+func (k *Keyring) verifyOne(op *packet.OpaquePacket, signed func() (io.Reader, error)) (Signer, error) {
+	sig, err := parseSignature(op)
+	if err != nil {
+		return Signer{}, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	key, entity, err := k.find(sig)
+	if err != nil {
+		return Signer{}, err
+	}
+	if err := acceptable(sig, key); err != nil {
+		return Signer{}, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	h, err := sig.newHash()
+	if err != nil {
+		return Signer{}, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	r, err := signed()
+	if err != nil {
+		return Signer{}, err
+	}
+	if _, err := io.Copy(h, r); err != nil {
+		return Signer{}, err
+	}
+	if err := sig.verify(key, h); err != nil {
+		return Signer{}, fmt.Errorf("%w by key %016X: %w", ErrSignature, key.KeyId, err)
+	}
+	s := Signer{KeyID: key.KeyId, Time: sig.created.UTC()}
+	if id := entity.PrimaryIdentity(); id != nil {
+		s.Name = id.Name
+	}
+	return s, nil
+}
+
+func parseSignature(op *packet.OpaquePacket) (*parsed, error) {
+	if len(op.Contents) == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if op.Contents[0] == 3 {
+		return parseV3(op.Contents)
+	}
+	p, err := op.Parse()
+	if err != nil {
+		return nil, err
+	}
+	sig, ok := p.(*packet.Signature)
+	if !ok {
+		return nil, fmt.Errorf("signature packet of version %d is not supported", op.Contents[0])
+	}
+	if sig.SigType != packet.SigTypeBinary {
+		return nil, fmt.Errorf("signature of type %#x does not sign a file", byte(sig.SigType))
+	}
+	for _, n := range sig.Notations {
+		if n.IsCritical {
+			return nil, fmt.Errorf("unknown critical notation %q", n.Name)
+		}
+	}
+	return &parsed{
+		algorithm: sig.Hash,
+		created:   sig.CreationTime,
+		expires:   sig.SigExpired,
+		isBy:      sig.CheckKeyIdOrFingerprint,
+		issuer:    issuerOf(sig),
+		newHash:   sig.PrepareVerify,
+		verify: func(pk *packet.PublicKey, h hash.Hash) error {
+			return pk.VerifySignature(h, sig)
+		},
+	}, nil
+}
+
+func issuerOf(sig *packet.Signature) string {
+	switch {
+	case sig.IssuerKeyId != nil:
+		return fmt.Sprintf("%016X", *sig.IssuerKeyId)
+	case len(sig.IssuerFingerprint) > 0:
+		return fmt.Sprintf("%X", sig.IssuerFingerprint)
+	}
+	return "unknown"
+}
+
+// hashAlgorithms maps RFC 9580 section 9.5 ids to the digests accepted in a
+// version 3 signature.
+var hashAlgorithms = map[byte]crypto.Hash{
+	8: crypto.SHA256, 9: crypto.SHA384, 10: crypto.SHA512, 11: crypto.SHA224,
+}
+
+// parseV3 parses a version 3 signature packet, RFC 4880 section 5.2.2:
+//
+//	0  version 3      1  length 5 of what is hashed behind the data
+//	2  type           3  creation time, 4 bytes
+//	7  key id, 8 bytes
+//	15 public-key algorithm   16 hash algorithm   17 left 16 bits of the digest
+//	19 one MPI (RSA)
+func parseV3(b []byte) (*parsed, error) {
+	const fixed = 19
+	if len(b) < fixed+2 || b[1] != 5 {
+		return nil, errors.New("version 3 signature: malformed")
+	}
+	if b[2] != byte(packet.SigTypeBinary) {
+		return nil, fmt.Errorf("signature of type %#x does not sign a file", b[2])
+	}
+	if b[15] != byte(packet.PubKeyAlgoRSA) && b[15] != byte(packet.PubKeyAlgoRSASignOnly) {
+		return nil, fmt.Errorf("version 3 signature: public-key algorithm %d is not supported", b[15])
+	}
+	algorithm := hashAlgorithms[b[16]] // 0 is refused by acceptable
+	mpi := b[fixed+2:]
+	if bits := int(binary.BigEndian.Uint16(b[fixed:])); len(mpi) != (bits+7)/8 {
+		return nil, errors.New("version 3 signature: malformed integer")
+	}
+	id := binary.BigEndian.Uint64(b[7:])
+	return &parsed{
+		algorithm: algorithm,
+		created:   time.Unix(int64(binary.BigEndian.Uint32(b[3:])), 0),
+		expires:   func(time.Time) bool { return false },
+		isBy:      func(pk *packet.PublicKey) bool { return pk.KeyId == id },
+		issuer:    fmt.Sprintf("%016X", id),
+		newHash:   func() (hash.Hash, error) { return algorithm.New(), nil },
+		verify: func(pk *packet.PublicKey, h hash.Hash) error {
+			return verifyRSA(pk, algorithm, h, b[2:7], mpi)
+		},
+	}, nil
+}
+
+func verifyRSA(pk *packet.PublicKey, algorithm crypto.Hash, h hash.Hash, trailer, mpi []byte) error {
+	pub, ok := pk.PublicKey.(*rsa.PublicKey)
+	if !ok {
+		return errors.New("the key is not an RSA key")
+	}
+	h.Write(trailer)
+	// An MPI has no leading zeros, PKCS #1 wants the modulus' length.
+	if len(mpi) > pub.Size() {
+		return rsa.ErrVerification
+	}
+	sig := make([]byte, pub.Size())
+	copy(sig[len(sig)-len(mpi):], mpi)
+	return rsa.VerifyPKCS1v15(pub, algorithm, h.Sum(nil), sig)
+}
+
+// acceptable refuses what is too weak, whoever signed.
+func acceptable(sig *parsed, key *packet.PublicKey) error {
+	switch sig.algorithm {
+	case crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512:
+	default:
+		return fmt.Errorf("digest algorithm %d is too weak or unknown", uint(sig.algorithm))
+	}
+	if pub, ok := key.PublicKey.(*rsa.PublicKey); ok && pub.N.BitLen() < minRSABits {
+		return fmt.Errorf("RSA key of %d bits is too short", pub.N.BitLen())
+	}
+	if sig.expires(time.Now()) {
+		return errors.New("the signature has expired or is of the future")
+	}
+	return nil
+}
+
+// find returns the key that made sig, if it could when sig was made.
+func (k *Keyring) find(sig *parsed) (*packet.PublicKey, *openpgp.Entity, error) {
+	reason := errors.New("not in the keyring")
+	for _, e := range k.entities {
+		if sig.isBy(e.PrimaryKey) {
+			if reason = usable(e, nil, sig.created); reason == nil {
+				return e.PrimaryKey, e, nil
+			}
+		}
+		for i := range e.Subkeys {
+			if sub := &e.Subkeys[i]; sig.isBy(sub.PublicKey) {
+				if reason = usable(e, sub, sig.created); reason == nil {
+					return sub.PublicKey, e, nil
+				}
+			}
+		}
+	}
+	return nil, nil, fmt.Errorf("%w: key %s: %w", ErrUntrustedKey, sig.issuer, reason)
+}
+
+// usable says why the primary key of e, or its subkey sub, could not sign at
+// the time at. Revocation counts from whenever it was made.
+func usable(e *openpgp.Entity, sub *openpgp.Subkey, at time.Time) error {
+	self, identity := e.PrimarySelfSignature()
+	if self == nil {
+		return errors.New("no self-signature")
+	}
+	now := time.Now()
+	if e.Revoked(now) || identity != nil && identity.Revoked(now) || sub != nil && sub.Revoked(now) {
+		return errors.New("revoked")
+	}
+	if e.PrimaryKey.KeyExpired(self, at) {
+		return errors.New("expired or not yet made when it signed")
+	}
+	if sub == nil {
+		if self.FlagsValid && !self.FlagSign {
+			return errors.New("may not sign")
+		}
+		return nil
+	}
+	if sub.PublicKey.KeyExpired(sub.Sig, at) {
+		return errors.New("subkey expired or not yet made when it signed")
+	}
+	if !sub.Sig.FlagsValid || !sub.Sig.FlagSign {
+		return errors.New("subkey may not sign")
+	}
+	return nil
+}

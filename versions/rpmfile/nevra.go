@@ -1,0 +1,54 @@
+package rpmfile
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A NEVRA identifies a package: name, epoch, version, release, architecture.
+type NEVRA struct {
+	Name    string
+	Epoch   uint32 // 0 if the package has none
+	Version string
+	Release string
+	Arch    string // RPM's name of it, as x86_64 or noarch
+}
+
+// String gives NAME-[EPOCH:]VERSION-RELEASE.ARCH, without an epoch of 0.
+func (n NEVRA) String() string {
+	return n.Name + "-" + n.EVR() + "." + n.Arch
+}
+
+// EVR gives [EPOCH:]VERSION-RELEASE, without an epoch of 0.
+func (n NEVRA) EVR() string {
+	if n.Epoch == 0 {
+		return n.Version + "-" + n.Release
+	}
+	return strconv.FormatUint(uint64(n.Epoch), 10) + ":" + n.Version + "-" + n.Release
+}
+
+// Validate refuses what rpm would not build, above all what would not be a
+// harmless part of a file name: the fields end up in names of records and
+// containers.
+func (n NEVRA) Validate() error {
+	for _, f := range []struct{ what, value, also string }{
+		{"name", n.Name, "-"}, {"version", n.Version, ""}, {"release", n.Release, ""}, {"architecture", n.Arch, ""},
+	} {
+		if f.value == "" || len(f.value) > 200 || f.value[0] == '.' || f.value[0] == '-' {
+			return fmt.Errorf("%w: package %s %.40q", ErrFormat, f.what, f.value)
+		}
+		if i := strings.IndexFunc(f.value, func(r rune) bool { return !allowed(r, f.also) }); i >= 0 {
+			return fmt.Errorf("%w: package %s %.40q", ErrFormat, f.what, f.value)
+		}
+	}
+	return nil
+}
+
+func allowed(r rune, also string) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		return true
+	}
+	return strings.ContainsRune("._+~^", r) || strings.ContainsRune(also, r)
+}
