@@ -101,9 +101,13 @@ type packer struct {
 	symbols map[string][]symbol
 }
 
-// check compares the lengths of the input and the units with the container.
+// check checks the input, and the units against the container.
 func (p *packer) check() error {
 	d := p.Description
+	// Not every description comes from ParseDescription.
+	if _, err := ParseDescription(d.File, d.Bytes()); err != nil {
+		return err
+	}
 	switch {
 	case len(p.Addresses) != len(d.Units):
 		return fmt.Errorf("%s: %d addresses for %d functions", d.File, len(p.Addresses), len(d.Units))

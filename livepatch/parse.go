@@ -54,10 +54,6 @@ func (p *parser) split(src []byte) error {
 	if len(src)+1 > MaxDescription {
 		return p.errorf(0, "larger than %d bytes", MaxDescription)
 	}
-	if bytes.HasPrefix(src, []byte("\ufeff")) {
-		p.line = 1
-		return p.errorf(0, "byte order mark; save the file without it")
-	}
 	for len(src) > 0 {
 		line, rest, _ := bytes.Cut(src, []byte("\n"))
 		p.line++
@@ -79,6 +75,8 @@ func (p *parser) checkText(line string) error {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(line[i:], "\ufffd"):
 			return p.errorf(i, "not UTF-8")
+		case r == '\ufeff' && i == 0 && p.line == 1:
+			return p.errorf(i, "byte order mark; save the file without it")
 		case r == '\r':
 			return p.errorf(i, "carriage return; save the file with LF line ends")
 		case r == '\t' && line[0] == '!':
@@ -201,7 +199,7 @@ func (p *parser) parseUnit() error {
 		return err
 	}
 	if len(fields) == 3 {
-		w := p.d.ErrorAt(Pos{p.line, newCol + len(u.New) + 1}, "third field has no meaning and is ignored")
+		w := p.d.ErrorAt(Pos{p.line, newCol + len(u.New) + 2}, "third field has no meaning and is ignored")
 		p.d.Warnings = append(p.d.Warnings, *w)
 	}
 	return p.addUnit(u)

@@ -41,9 +41,10 @@ func OpenContainer(path string) (*Container, error) {
 }
 
 func checkRegular(fi os.FileInfo, err error) error {
+	var pathErr *os.PathError
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return os.ErrNotExist
+	case errors.As(err, &pathErr):
+		return pathErr.Err // the caller names the file
 	case err != nil:
 		return err
 	case !fi.Mode().IsRegular():
