@@ -1,0 +1,190 @@
+package elfinfo
+
+import (
+	"debug/dwarf"
+	"debug/elf"
+	"io"
+	"math/bits"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// maxDebugLen bounds the debug sections of one file after decompression.
+const maxDebugLen = 2 << 30
+
+// debugSections are the sections that are read, those that dwarf.New takes first.
+var debugSections = []string{"abbrev", "info", "line", "ranges", "str", "addr", "line_str", "rnglists", "str_offsets"}
+
+// readDWARF opens the debug information of a file; nil if there is none.
+// Compressed sections (SHF_COMPRESSED) are left to debug/elf, which is known
+// to panic on hostile input.
+func (f *File) readDWARF() (data *dwarf.Data, err error) {
+	if !f.HasSection(".debug_info") {
+		return nil, nil
+	}
+	defer f.recoverTo(&err, "debug information")
+	e, err := elf.NewFile(io.NewSectionReader(f.src.r, 0, int64(f.src.size)))
+	if err != nil {
+		return nil, f.bad("debug information: %v", err)
+	}
+	contents := make(map[string][]byte)
+	total := uint64(0)
+	for _, name := range debugSections {
+		s := e.Section(".debug_" + name)
+		if s == nil || s.Type == elf.SHT_NOBITS {
+			continue
+		}
+		var carry uint64
+		if total, carry = bits.Add64(total, s.Size, 0); carry != 0 || total > maxDebugLen {
+			return nil, f.bad("more than %d bytes of debug information", maxDebugLen)
+		}
+		if contents[name], err = s.Data(); err != nil {
+			return nil, f.bad("section %q: %v", s.Name, err)
+		}
+	}
+	c := contents
+	if data, err = dwarf.New(c["abbrev"], nil, nil, c["info"], c["line"], nil, c["ranges"], c["str"]); err != nil {
+		return nil, f.bad("debug information: %v", err)
+	}
+	for _, name := range debugSections[5:] {
+		if err := data.AddSection(".debug_"+name, c[name]); err != nil {
+			return nil, f.bad("section .debug_%s: %v", name, err)
+		}
+	}
+	return data, nil
+}
+
+// recoverTo turns a panic of debug/elf or debug/dwarf into an error.
+func (f *File) recoverTo(err *error, what string) {
+	if p := recover(); p != nil {
+		*err = f.bad("%s: %v", what, p)
+	}
+}
+
+// root follows abstract origins to the abstract instance that all copies of a
+// function share; a function that was never inlined is its own.
+func (d *debugInfo) root(at dwarf.Offset) dwarf.Offset {
+	for range 16 {
+		s, ok := d.subprograms[at]
+		if !ok || !s.abstract {
+			break
+		}
+		at = s.origin
+	}
+	return at
+}
+
+// name is the name of a function, perhaps given by its origin or declaration.
+func (d *debugInfo) name(at dwarf.Offset) string {
+	for range 16 {
+		s, ok := d.subprograms[at]
+		if !ok || s.name != "" {
+			return s.name
+		}
+		at = s.origin
+	}
+	return ""
+}
+
+// function finds the function that starts at an address. Where identical
+// functions were folded or aliased, one with the name wanted is preferred.
+func (d *debugInfo) function(addr uint64, name string) (dwarf.Offset, bool) {
+	found := d.entries[addr]
+	if len(found) == 0 {
+		return 0, false
+	}
+	if i := slices.IndexFunc(found, func(at dwarf.Offset) bool { return d.name(at) == name }); i >= 0 {
+		return found[i], true
+	}
+	return found[0], true
+}
+
+// source is the source file of the function at an address, "" if unknown.
+func (d *debugInfo) source(addr uint64, name string) string {
+	if at, ok := d.function(addr, name); ok {
+		return d.units[d.subprograms[at].unit]
+	}
+	for _, r := range d.ranges {
+		if addr >= r.low && addr < r.high {
+			return d.units[r.unit]
+		}
+	}
+	return ""
+}
+
+// index resolves the references between entries after the walk.
+func (d *debugInfo) index() {
+	d.holders = make(map[dwarf.Offset][]dwarf.Offset)
+	d.externals = make(map[string][]dwarf.Offset)
+	d.clones = make(map[dwarf.Offset][]uint64)
+	for _, call := range d.inlined {
+		root := d.root(call.origin)
+		if d.holders[root] == nil && d.subprograms[root].external {
+			name := d.name(root)
+			d.externals[name] = append(d.externals[name], root)
+		}
+		d.holders[root] = append(d.holders[root], call.at)
+	}
+	d.inlined = nil
+	for addr, copies := range d.entries {
+		for _, at := range copies {
+			root := d.root(at)
+			d.clones[root] = append(d.clones[root], addr)
+		}
+	}
+}
+
+// inlinedInto names, sorted, the functions that hold a copy of the function at
+// addr: where it was inlined, and its clones (NAME.constprop.0). symbolAt is
+// the name of the ELF symbol at an address. A function that other units have
+// from a header (extern inline) is matched by its name.
+func (d *debugInfo) inlinedInto(addr uint64, name string, symbolAt func(uint64) string) []string {
+	self, ok := d.function(addr, name)
+	if !ok {
+		return nil
+	}
+	root := d.root(self)
+	roots := []dwarf.Offset{root}
+	if d.subprograms[root].external {
+		roots = append(roots, d.externals[d.name(root)]...)
+	}
+	var names []string
+	for _, r := range roots {
+		for _, at := range d.holders[r] {
+			if !slices.Contains(roots, d.root(at)) {
+				names = append(names, d.name(at))
+			}
+		}
+	}
+	for _, start := range d.clones[root] {
+		if !slices.Contains(d.entries[start], self) {
+			names = append(names, symbolAt(start))
+		}
+	}
+	names = slices.DeleteFunc(names, func(s string) bool {
+		return s == "" || strings.HasSuffix(s, ".cold") || strings.ContainsFunc(s, unicode.IsControl)
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// prototype is the C prototype of the function at an address under a name, ""
+// if it is not known or not expressible.
+func (d *debugInfo) prototype(addr uint64, name string) (text string) {
+	at, ok := d.function(addr, name)
+	if !ok {
+		return ""
+	}
+	defer func() {
+		if recover() != nil {
+			text = ""
+		}
+	}()
+	p := prototyper{data: d.data, budget: maxPrototypeEntries}
+	text, err := p.prototype(d.root(at), name)
+	if err != nil || len(text) > maxPrototype {
+		return ""
+	}
+	return text
+}

@@ -1,0 +1,183 @@
+package elfinfo
+
+import "debug/dwarf"
+
+// subprogram is one DW_TAG_subprogram.
+type subprogram struct {
+	name     string
+	origin   dwarf.Offset // DW_AT_abstract_origin, else DW_AT_specification; 0 for none
+	abstract bool         // origin is an abstract instance, not a declaration
+	external bool
+	unit     int // index of debugInfo.units
+}
+
+// inlinedCall is one DW_TAG_inlined_subroutine: origin was inlined into the
+// concrete function at.
+type inlinedCall struct{ origin, at dwarf.Offset }
+
+// debugInfo is what one walk over all entries collects. References between
+// entries are resolved afterwards, as they may lead forwards.
+type debugInfo struct {
+	data        *dwarf.Data
+	units       []string // base name of each unit's source
+	subprograms map[dwarf.Offset]subprogram
+	entries     map[uint64][]dwarf.Offset // concrete subprograms by the start of each of their ranges
+	ranges      []unitRange               // code of the units, for functions without a subprogram (assembly)
+	inlined     []inlinedCall             // emptied by index
+
+	holders   map[dwarf.Offset][]dwarf.Offset // abstract instance: functions that it was inlined into
+	externals map[string][]dwarf.Offset       // name: external abstract instances that were inlined
+	clones    map[dwarf.Offset][]uint64       // abstract instance: starts of its concrete copies
+}
+
+type unitRange struct {
+	low, high uint64
+	unit      int
+}
+
+// readDebugInfo walks the debug information of a file once; nil if there is none.
+func (f *File) readDebugInfo() (info *debugInfo, err error) {
+	data, err := f.readDWARF()
+	if err != nil || data == nil {
+		return nil, err
+	}
+	defer f.recoverTo(&err, "debug information")
+	w := dwarfWalk{
+		info: &debugInfo{
+			data:        data,
+			subprograms: make(map[dwarf.Offset]subprogram),
+			entries:     make(map[uint64][]dwarf.Offset),
+		},
+		reader: data.Reader(),
+	}
+	if err := w.walk(); err != nil {
+		return nil, f.bad("debug information: %v", err)
+	}
+	w.info.index()
+	return w.info, nil
+}
+
+// dwarfWalk is the state of the walk. The tree is followed without recursion:
+// its depth is the file's choice.
+type dwarfWalk struct {
+	info   *debugInfo
+	reader *dwarf.Reader
+	depth  int
+	within []enclosing // subprograms around the current entry, innermost last
+}
+
+type enclosing struct {
+	at    dwarf.Offset
+	depth int
+}
+
+func (w *dwarfWalk) walk() error {
+	for {
+		e, err := w.reader.Next()
+		if err != nil || e == nil {
+			return err
+		}
+		if e.Tag == 0 {
+			w.leave()
+			continue
+		}
+		descend, err := w.visit(e)
+		switch {
+		case err != nil:
+			return err
+		case !e.Children:
+		case descend:
+			w.depth++
+		default:
+			if err := skipChildren(w.reader, e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// leave ends a list of children.
+func (w *dwarfWalk) leave() {
+	w.depth--
+	if n := len(w.within); n > 0 && w.within[n-1].depth == w.depth {
+		w.within = w.within[:n-1]
+	}
+}
+
+// visit notes an entry and says whether its children matter.
+func (w *dwarfWalk) visit(e *dwarf.Entry) (descend bool, err error) {
+	switch e.Tag {
+	case dwarf.TagCompileUnit, dwarf.TagPartialUnit, dwarf.TagTypeUnit, dwarf.TagSkeletonUnit:
+		w.depth, w.within = 0, nil
+		return true, w.unit(e)
+	case dwarf.TagSubprogram:
+		if e.Children {
+			w.within = append(w.within, enclosing{e.Offset, w.depth})
+		}
+		return true, w.subprogram(e)
+	case dwarf.TagInlinedSubroutine:
+		origin, ok := e.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
+		if n := len(w.within); ok && n > 0 {
+			w.info.inlined = append(w.info.inlined, inlinedCall{origin, w.within[n-1].at})
+		}
+		return true, nil
+	case dwarf.TagNamespace, dwarf.TagModule, dwarf.TagLexDwarfBlock, dwarf.TagTryDwarfBlock, dwarf.TagCatchDwarfBlock:
+		return true, nil
+	}
+	return false, nil
+}
+
+// unit notes the source and the code of a compilation unit.
+func (w *dwarfWalk) unit(e *dwarf.Entry) error {
+	name, _ := e.Val(dwarf.AttrName).(string)
+	w.info.units = append(w.info.units, baseName(name))
+	if e.Tag != dwarf.TagCompileUnit {
+		return nil
+	}
+	ranges, err := w.info.data.Ranges(e)
+	for _, r := range ranges {
+		w.info.ranges = append(w.info.ranges, unitRange{r[0], r[1], len(w.info.units) - 1})
+	}
+	return err
+}
+
+// subprogram notes a function, and if it has code, where.
+func (w *dwarfWalk) subprogram(e *dwarf.Entry) error {
+	s := subprogram{unit: len(w.info.units) - 1}
+	s.name, _ = e.Val(dwarf.AttrName).(string)
+	s.external, _ = e.Val(dwarf.AttrExternal).(bool)
+	if s.origin, s.abstract = e.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset); !s.abstract {
+		s.origin, _ = e.Val(dwarf.AttrSpecification).(dwarf.Offset)
+	}
+	w.info.subprograms[e.Offset] = s
+	if e.AttrField(dwarf.AttrLowpc) == nil && e.AttrField(dwarf.AttrRanges) == nil {
+		return nil
+	}
+	ranges, err := w.info.data.Ranges(e)
+	for _, r := range ranges {
+		w.info.entries[r[0]] = append(w.info.entries[r[0]], e.Offset)
+	}
+	return err
+}
+
+// skipChildren moves the reader behind the children of e. Unlike
+// Reader.SkipChildren it does not recurse, and only ever moves forwards.
+func skipChildren(r *dwarf.Reader, e *dwarf.Entry) error {
+	if next, ok := e.Val(dwarf.AttrSibling).(dwarf.Offset); ok && next > e.Offset {
+		r.Seek(next)
+		return nil
+	}
+	for depth := 1; depth > 0; {
+		child, err := r.Next()
+		if err != nil || child == nil {
+			return err
+		}
+		switch {
+		case child.Tag == 0:
+			depth--
+		case child.Children:
+			depth++
+		}
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package elfinfo
+
+import "debug/elf"
+
+// shortReach is how far a rel8 branch reaches, and a little more.
+const shortReach = 144
+
+// interior says whether an address is behind the first of the bytes that a
+// detour of the function replaces. A branch to the first one from elsewhere is
+// an ordinary tail call.
+func (f *Function) interior(addr uint64) bool {
+	return f.Entry.Kind != EntryNone && addr > f.Address && addr-f.Address < uint64(f.Entry.Offset+f.Entry.Length)
+}
+
+// refuseNeighbours makes a function not livepatchable if another function
+// starts in the bytes replaced, or a function nearby branches there.
+// Hand-written assembly does both.
+func (r *recorder) refuseNeighbours(f *Function) {
+	if f.Entry.Kind == EntryNone {
+		return
+	}
+	for _, s := range r.functions {
+		if f.interior(s.start) {
+			f.Entry = none("function %s starts at +%#x, inside the bytes that a detour replaces", s.name, s.start-f.Address)
+			return
+		}
+		if s.start == f.Address || s.end+shortReach < f.Address || s.start > f.Address+f.Size+shortReach {
+			continue
+		}
+		code, err := r.code(s.start, s.end-s.start)
+		if err != nil {
+			continue
+		}
+		branches(code, func(br branch) bool {
+			if to := s.start + uint64(br.to); f.interior(to) {
+				f.Entry = none("a branch in function %s lands at +%#x, inside the bytes that a detour replaces", s.name, to-f.Address)
+				return false
+			}
+			return true
+		})
+	}
+}
+
+// refuseFarBranches makes functions not livepatchable into whose replaced bytes
+// a jump from anywhere in the text leads, as from the part of a function that
+// the compiler moved away (NAME.cold). Every byte may start an instruction
+// here: that data looks like such a jump by chance is next to impossible.
+func (r *recorder) refuseFarBranches(b *Build) error {
+	replaced := make(map[uint64][]*Function)
+	for _, functions := range b.Functions {
+		for i := range functions {
+			f := &functions[i]
+			for addr := f.Address + 1; f.interior(addr); addr++ {
+				replaced[addr] = append(replaced[addr], f)
+			}
+		}
+	}
+	for _, s := range r.lib.segments {
+		if s.Type != elf.PT_LOAD || s.Flags&elf.PF_X == 0 || len(replaced) == 0 {
+			continue
+		}
+		if s.Filesz > maxSectionLen {
+			return r.lib.bad("executable segment of %d bytes", s.Filesz)
+		}
+		text, err := r.lib.read(s.Vaddr, s.Filesz)
+		if err != nil {
+			return err
+		}
+		longJumps(text, s.Vaddr, func(from, to uint64) {
+			for _, f := range replaced[to] {
+				if from < f.Address || from-f.Address >= f.Size {
+					f.Entry = none("a jump at %#x lands at +%#x, inside the bytes that a detour replaces", from, to-f.Address)
+				}
+			}
+		})
+	}
+	return nil
+}
+
+// longJumps visits everything in text, which is at addr, that can be a jmp rel32 or jcc rel32.
+func longJumps(text []byte, addr uint64, visit func(from, to uint64)) {
+	for i := 0; i+5 <= len(text); i++ {
+		start := i
+		switch {
+		case text[i] == 0xe9:
+			start = i + 1
+		case text[i] == 0x0f && text[i+1]&0xf0 == 0x80 && i+6 <= len(text):
+			start = i + 2
+		default:
+			continue
+		}
+		rel := int64(int32(le.Uint32(text[start:])))
+		visit(addr+uint64(i), addr+uint64(start)+4+uint64(rel))
+	}
+}
