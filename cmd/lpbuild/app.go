@@ -44,7 +44,12 @@ func newApp(stdout, stderr io.Writer) *urfave.App {
 			initCommand(),
 			makeCommand(),
 			checkCommand(),
+			testCommand(),
 			cleanCommand(),
+			extractCommand(),
+			packCommand(),
+			dumpCommand(),
+			livepatchableCommand(),
 		},
 	}
 }

@@ -12,6 +12,7 @@ import (
 // rules are the exit codes and hints of lpbuild; the first that matches counts.
 var rules = []cli.Rule{
 	{Err: pipeline.ErrSomeFailed, Code: cli.SomeFailed},
+	{Match: cli.As[*pipeline.TestError], Code: cli.SomeFailed},
 	{Err: pipeline.ErrNoProject, Code: cli.Usage, Hint: "lpbuild init makes a project; -C DIR names one elsewhere"},
 	{Err: pipeline.ErrNoPatch, Code: cli.Usage, Hint: "a live patch is a folder livepatches/NAME with NAME.c and NAME.in"},
 	{Err: pipeline.ErrExists, Code: cli.Usage, Hint: "init overwrites nothing; use a new folder"},

@@ -1,0 +1,157 @@
+package pipeline
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/livepatch"
+)
+
+// Pack embeds the metadata that a description (.dsc) stands for into the
+// container that it names, in place, and returns the container's path. Paths in
+// the description are relative to the current folder. The target may be the
+// library itself or a symbol list (see Extract); only from a library come the
+// original's bytes that .lpbuild proves a process by, so with a symbol list the
+// container has libpulp's sections alone.
+func Pack(file string) (string, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	d, err := livepatch.ParseDescription(file, src)
+	if err != nil {
+		return "", err
+	}
+	list, err := readSymbolList(d.Target)
+	if err != nil {
+		return "", err
+	}
+	in := livepatch.PackInput{Description: d}
+	if list != nil {
+		err = resolveListed(&in, list)
+	} else {
+		err = resolveLibrary(&in)
+	}
+	if err != nil {
+		return "", err
+	}
+	if in.Depends, err = readDepends(d.Depends); err != nil {
+		return "", err
+	}
+	linked, err := os.ReadFile(d.Container)
+	if err != nil {
+		return "", err
+	}
+	packed, err := livepatch.Pack(linked, in)
+	if err != nil {
+		return "", err
+	}
+	return d.Container, writeFile(d.Container, packed)
+}
+
+func readDepends(files []string) ([][32]byte, error) {
+	var ids [][32]byte
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		id, err := livepatch.ReadPatchID(file, data)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// resolveLibrary takes the target's facts from the library.
+func resolveLibrary(in *livepatch.PackInput) error {
+	d := in.Description
+	lib, err := elfinfo.Open(d.Target)
+	if err != nil {
+		return err
+	}
+	defer lib.Close() //nolint:errcheck // only read
+	build, err := elfinfo.NewBuild(lib, nil, d.Names())
+	if err != nil {
+		return err
+	}
+	if in.BuildID, err = hex.DecodeString(string(build.BuildID)); err != nil || len(in.BuildID) == 0 {
+		return fmt.Errorf("%s: build-id %q: %w", d.Target, build.BuildID, elfinfo.ErrBuildID)
+	}
+	in.Info = &livepatch.Info{Library: d.Target, Soname: build.Soname, Toolchain: "unknown"}
+	if abs, err := filepath.Abs(d.Target); err == nil {
+		in.Info.Library = abs
+	}
+	for _, u := range d.Units {
+		f, err := build.Function(u.Name())
+		if err != nil {
+			return at(d, u.Pos, err)
+		}
+		if f.Entry.Kind == elfinfo.EntryNone {
+			return at(d, u.Pos, fmt.Errorf("%s: %s: %w", u.Name(), f.Entry.Reason, elfinfo.ErrNotLivepatchable))
+		}
+		in.Addresses = append(in.Addresses, f.Address)
+		in.Info.Functions = append(in.Info.Functions, livepatch.Function{
+			Old: u.Name(), New: u.New, Address: f.Address, Size: f.Size, SHA256: f.SHA256,
+			Entry: string(f.Entry.Kind), Offset: f.Entry.Offset, Length: f.Entry.Length,
+			Personality: f.Unwind.Personality, CallsBack: f.Unwind.CallsBack, Cancellation: f.Unwind.Cancellation,
+		})
+	}
+	for _, r := range d.References {
+		offset := r.TargetOffset
+		if !r.Explicit || offset == 0 {
+			if offset, err = symbolOffset(build, r.Name()); err != nil {
+				return at(d, r.Pos, err)
+			}
+		}
+		in.TargetOffsets = append(in.TargetOffsets, offset)
+	}
+	return nil
+}
+
+// symbolOffset is st_value of a variable or function of the build.
+func symbolOffset(build *elfinfo.Build, name string) (uint64, error) {
+	if v, err := build.Variable(name); err == nil {
+		return v.Address, nil
+	}
+	f, err := build.Function(name)
+	if err != nil {
+		return 0, err
+	}
+	return f.Address, nil
+}
+
+// resolveListed takes the target's facts from a symbol list.
+func resolveListed(in *livepatch.PackInput, list *SymbolList) (err error) {
+	d := in.Description
+	if in.BuildID, err = hex.DecodeString(string(list.Library.BuildID)); err != nil || len(in.BuildID) == 0 {
+		return fmt.Errorf("%s: build-id %q: %w", d.Target, list.Library.BuildID, elfinfo.ErrBuildID)
+	}
+	for _, u := range d.Units {
+		address, err := list.find(u.Old)
+		if err != nil {
+			return at(d, u.Pos, err)
+		}
+		in.Addresses = append(in.Addresses, address)
+	}
+	for _, r := range d.References {
+		offset := r.TargetOffset
+		if !r.Explicit || offset == 0 {
+			if offset, err = list.find(r.Target); err != nil {
+				return at(d, r.Pos, err)
+			}
+		}
+		in.TargetOffsets = append(in.TargetOffsets, offset)
+	}
+	return nil
+}
+
+// at puts the place in the description before an error.
+func at(d *livepatch.Description, pos livepatch.Pos, err error) error {
+	return fmt.Errorf("%s:%d:%d: %w", d.File, pos.Line, pos.Col, err)
+}

@@ -1,0 +1,128 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A program is a running test program. It has a process group of its own,
+// which is killed in the end whatever happens, and by the kernel if we die.
+type program struct {
+	pid    int
+	stdin  io.Closer
+	said   *transcript
+	stderr tail
+	kill   context.CancelFunc
+	exited chan struct{} // closed when err is set
+	err    error         // of Wait
+}
+
+// start runs a program until ctx is done.
+func start(ctx context.Context, argv, env []string) (*program, error) {
+	ctx, kill := context.WithCancel(ctx)
+	p := &program{kill: kill, exited: make(chan struct{})}
+	started := make(chan error)
+	go p.run(ctx, argv, env, started)
+	if err := <-started; err != nil {
+		kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// run starts the program and waits for it. It stays on one OS thread, as
+// PR_SET_PDEATHSIG means the death of the thread that forked.
+func (p *program) run(ctx context.Context, argv, env []string, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = env
+	cmd.Dir = "/"
+	cmd.Stderr = &p.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = time.Second // for a child of its own that holds its output open
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		started <- err
+		return
+	}
+	// Not StdoutPipe: Wait would close it before the last lines are read.
+	stdout, w := io.Pipe()
+	cmd.Stdout = w
+	if err := cmd.Start(); err != nil {
+		started <- errors.Join(err, stdin.Close())
+		return
+	}
+	p.pid, p.stdin, p.said = cmd.Process.Pid, stdin, record(stdout)
+	started <- nil
+	p.err = cmd.Wait()
+	close(p.exited)
+	w.Close() //nolint:errcheck // a pipe in memory; the transcript ends after exited is closed
+}
+
+// finish closes the program's input and waits until it has ended. A program
+// that does not exit with status 0 is an error.
+func (p *program) finish(ctx context.Context) error {
+	if err := p.stdin.Close(); err != nil {
+		return err
+	}
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		return fmt.Errorf("still running after its input was closed: %w", context.Cause(ctx))
+	}
+	if p.err != nil {
+		return fmt.Errorf("%w%s", p.err, p.stderr.suffix())
+	}
+	return nil
+}
+
+// stop kills the program if it still runs, and waits for it.
+func (p *program) stop() {
+	p.kill()
+	<-p.exited
+}
+
+// tail keeps the last bytes written to it. Precondition: no concurrent use; it
+// is read after the program has ended.
+type tail struct{ buf []byte }
+
+const maxTail = 2048
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.buf = append(t.buf, b...)
+	if extra := len(t.buf) - maxTail; extra > 0 {
+		t.buf = append(t.buf[:0], t.buf[extra:]...)
+	}
+	return len(b), nil
+}
+
+// suffix is ": what was written" in one line, or "".
+func (t *tail) suffix() string {
+	text := strings.Join(strings.FieldsFunc(string(t.buf), func(r rune) bool { return r == '\n' }), "; ")
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// ended is how the program ended, nil if it still runs.
+func (p *program) ended() error {
+	select {
+	case <-p.exited:
+	default:
+		return nil
+	}
+	if p.err != nil {
+		return fmt.Errorf("the program: %w%s", p.err, p.stderr.suffix())
+	}
+	return errors.New("the program ended by itself")
+}
