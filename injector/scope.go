@@ -1,0 +1,241 @@
+package injector
+
+import (
+	"encoding/binary"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+)
+
+// A scope resolves symbols as ld.so would for a library that is loaded by
+// dlopen(RTLD_NOW | RTLD_LOCAL) in the base namespace: first in the global
+// scope (the program, preloaded libraries, what they need breadth first, what
+// was loaded with RTLD_GLOBAL), then in the library itself, then in what it
+// needs, breadth first.
+type scope struct {
+	p *process
+	// order are all objects of the namespace, whether in scope or not: slots
+	// that ld.so has filled are looked for in all of them.
+	order  []*object
+	global []*object
+	local  []*object
+}
+
+// newScope makes the scope for a library with these DT_NEEDED entries. All of
+// them, and what they need, must be loaded already; else it is blocked.
+func newScope(p *process, order []*object, needed []string) (*scope, error) {
+	if len(order) == 0 {
+		return nil, blockedf("it has no loaded objects")
+	}
+	s := &scope{p: p, order: order}
+	global, err := p.globalScope()
+	if err != nil {
+		return nil, err
+	}
+	if global == nil {
+		global = startupScope(order)
+	}
+	s.global = global
+	s.local, err = closure(order, nil, needed)
+	return s, err
+}
+
+// globalScope reads the list of the global scope from the dynamic linker's
+// memory, nil if it is not where glibc has kept it since 2.4: at the start of
+// _rtld_global are the address of the first link_map, the number of link_maps
+// (32 bits) and, at 16, the address of the main program's struct r_scope_elem,
+// which holds the address and the length (32 bits) of an array of pointers to
+// link_map. It is believed only if all of that agrees with the list of <link.h>.
+func (p *process) globalScope() ([]*object, error) {
+	l := p.links
+	if l == nil || l.interpreter == nil {
+		return nil, nil
+	}
+	at, err := l.interpreter.dataSymbol("_rtld_global")
+	if err != nil || at == 0 {
+		return nil, err
+	}
+	var b [24]byte
+	if err := p.readAt(b[:], at); err != nil {
+		return nil, damaged(err)
+	}
+	le := binary.LittleEndian
+	if le.Uint64(b[:]) != l.head || uint64(le.Uint32(b[8:])) != uint64(len(l.nodes)) {
+		return nil, nil
+	}
+	if err := p.readAt(b[:16], le.Uint64(b[16:])); err != nil {
+		return nil, damaged(err)
+	}
+	count := uint64(le.Uint32(b[8:]))
+	if count == 0 || count > uint64(len(l.nodes)) {
+		return nil, nil
+	}
+	list := make([]byte, 8*count)
+	if err := p.readAt(list, le.Uint64(b[:])); err != nil {
+		return nil, damaged(err)
+	}
+	return l.pointed(list), nil
+}
+
+// pointed returns the objects of an array of pointers to link_map, nil unless
+// it starts with the program and knows no others than the list does.
+func (l *linkList) pointed(list []byte) []*object {
+	if binary.LittleEndian.Uint64(list) != l.head {
+		return nil
+	}
+	var objs []*object
+	for ; len(list) > 0; list = list[8:] {
+		o, ok := l.nodes[binary.LittleEndian.Uint64(list)]
+		if !ok {
+			return nil
+		}
+		if o != nil {
+			objs = append(objs, o)
+		}
+	}
+	return objs
+}
+
+// startupScope works the global scope out from the load order: ld.so puts
+// preloaded libraries between the program and the first library that it needs.
+func startupScope(order []*object) []*object {
+	program := order[0]
+	needed := program.file.Needed()
+	start := []*object{program}
+	for _, o := range order[1:] {
+		if slices.ContainsFunc(needed, o.named) {
+			break
+		}
+		if len(needed) > 0 {
+			start = append(start, o)
+		}
+	}
+	objs, err := closure(order, start, nil)
+	if err != nil {
+		return order
+	}
+	return objs
+}
+
+// closure returns start and everything that start and needed need, breadth
+// first, each once. What is not loaded blocks.
+func closure(order, start []*object, needed []string) ([]*object, error) {
+	objs := slices.Clone(start)
+	add := func(names []string) error {
+		for _, name := range names {
+			i := slices.IndexFunc(order, func(o *object) bool { return o.named(name) })
+			if i < 0 {
+				return blockedf("it has not loaded library %s, which the live patch needs", name)
+			}
+			if !slices.Contains(objs, order[i]) {
+				objs = append(objs, order[i])
+			}
+		}
+		return nil
+	}
+	if err := add(needed); err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(objs); i++ {
+		if err := add(objs[i].file.Needed()); err != nil {
+			return nil, err
+		}
+	}
+	return objs, nil
+}
+
+// named says whether a DT_NEEDED entry means this object: by its DT_SONAME or
+// the name under which it was loaded.
+func (o *object) named(needed string) bool {
+	switch {
+	case needed == o.soname || needed == o.name:
+		return needed != ""
+	case path.Base(needed) != needed:
+		return false
+	}
+	return needed == path.Base(o.name) || o.name == "" && needed == path.Base(o.path)
+}
+
+// definition is what a reference is bound to.
+type definition struct {
+	owner *object
+	sym   elfinfo.Symbol
+}
+
+// bind finds the definition of a reference among objs.
+func bind(objs []*object, ref reference) (definition, error) {
+	for _, o := range objs {
+		facts, err := o.cached.symbols()
+		if err != nil {
+			return definition{}, fmt.Errorf("%s: %w", o.path, err)
+		}
+		if sym, ok := facts.find(ref); ok {
+			return definition{owner: o, sym: sym}, nil
+		}
+	}
+	return definition{}, fmt.Errorf("%s: %w", ref, errNoSymbol)
+}
+
+func (r reference) String() string {
+	if r.version == "" {
+		return r.name
+	}
+	return r.name + "@" + r.version
+}
+
+// bind finds the definition of a reference, wherever in the scope. errNoSymbol
+// means that there is none.
+func (s *scope) bind(ref reference) (definition, error) {
+	d, err := bind(s.global, ref)
+	if err == nil {
+		return d, s.checkUnique(d)
+	}
+	if d, err = bind(s.local, ref); err != nil {
+		return d, err
+	}
+	return d, s.checkUnique(d)
+}
+
+// checkUnique refuses a STB_GNU_UNIQUE symbol that several objects define:
+// which one counts depends on the order in which they were bound.
+func (s *scope) checkUnique(d definition) error {
+	if d.sym.Binding != "unique" {
+		return nil
+	}
+	for _, o := range s.order {
+		facts, err := o.cached.symbols()
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.path, err)
+		}
+		if o != d.owner && len(facts.defined[d.sym.Name]) > 0 {
+			return blockedf("symbol %s is unique, yet %s and %s both define it", d.sym.Name, d.owner.path, o.path)
+		}
+	}
+	return nil
+}
+
+// lookup finds what a reference to name, with a version or "", is bound to:
+// its address in the process (for a TLS symbol its offset in the owner's TLS
+// block), the symbol and the object that defines it. errNoSymbol means that
+// nothing in scope does: a weak reference is then 0.
+func (s *scope) lookup(name, version string) (addr uint64, sym elfinfo.Symbol, owner *object, err error) {
+	d, err := s.bind(reference{name: name, version: version})
+	if err != nil {
+		return 0, elfinfo.Symbol{}, nil, err
+	}
+	addr, err = s.address(d)
+	return addr, d.sym, d.owner, err
+}
+
+// address is where a definition is in the process.
+func (s *scope) address(d definition) (uint64, error) {
+	switch {
+	case d.sym.Kind == "tls" || d.sym.Absolute:
+		return d.sym.Address, nil
+	case d.sym.Kind == "ifunc" && !d.sym.Undefined:
+		return s.resolved(d)
+	}
+	return d.owner.addr(d.sym.Address), nil
+}
