@@ -3,6 +3,7 @@ package livepatch
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -272,5 +273,25 @@ int main(int argc, char **argv) {
 	out, err := exec.Command(exe, so).CombinedOutput()
 	if err != nil || string(out) != "42\n" {
 		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+// A symbol may lie in a section that is not loaded, and such a section moves
+// when one before it is removed.
+func TestSymbolsFollowTheirSection(t *testing.T) {
+	source := patchSource + `__asm__(".pushsection .extra,\"\"\nextra_symbol: .long 1\n.popsection");`
+	file := compile(t, source)
+	before, after := openELF(t, file), openELF(t, embed(t, file, []Section{{Name: ".comment", Remove: true}}))
+	if len(after.Sections) != len(before.Sections)-1 {
+		t.Fatalf("%d sections before, %d after", len(before.Sections), len(after.Sections))
+	}
+	if diff := cmp.Diff(symbolSections(before), symbolSections(after)); diff != "" {
+		t.Error(diff)
+	}
+	if all := fmt.Sprint(symbolSections(after)); !strings.Contains(all, "extra_symbol 0x0 0 .extra") {
+		t.Errorf("extra_symbol moved: %s", all)
+	}
+	if _, err := Embed(file, []Section{{Name: ".extra", Remove: true}}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("removing a section with a symbol: %v", err)
 	}
 }

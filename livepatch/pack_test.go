@@ -6,7 +6,9 @@ import (
 	"debug/elf"
 	"encoding/hex"
 	"errors"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -356,5 +358,17 @@ func TestOpenContainer(t *testing.T) {
 	}
 	if _, err := OpenContainer(dir + "/absent.so"); err == nil || err.Error() != dir+"/absent.so: no such file or directory" {
 		t.Errorf("absent: %v", err)
+	}
+	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenContainer(dir + "/fifo"); !errors.Is(err, ErrNoMetadata) {
+		t.Errorf("FIFO: %v", err)
+	}
+	if err := os.Truncate(dir+"/patch.so", MaxContainer+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenContainer(dir + "/patch.so"); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("large file: %v", err)
 	}
 }
