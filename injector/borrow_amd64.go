@@ -1,0 +1,139 @@
+package injector
+
+import (
+	"encoding/binary"
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+// A remoteCall is one system call that a borrowed thread makes.
+type remoteCall struct {
+	number uint32
+	args   [6]uint64
+	// want is the only result that counts as success.
+	want uint64
+}
+
+// stubMagic stands before a stub, so that one left behind by an injector that
+// was killed is recognised. Nothing executes it.
+const stubMagic = "LPSTUB\x00\x01"
+
+// maxStub is the room that a stub of a few calls needs, in bytes.
+const maxStub = 512
+
+// assembleStub gives position-independent code that makes the calls one after
+// the other, stops at the first that has another result than wanted, puts every
+// register back as resume has it, and jumps to resume.Rip. It needs no memory
+// and no stack, and changes no flag: everything is an immediate, and the test
+// is made with lea and jrcxz. System calls clobber rax, rcx and r11 only
+// (x86-64 psABI, appendix A.2.1); flags survive in r11.
+func assembleStub(calls []remoteCall, resume *unix.PtraceRegs) []byte {
+	var code []byte
+	var leave []int // where the jumps to the end have their displacement
+	for _, c := range calls {
+		for i, r := range []byte{rdi, rsi, rdx, r10, r8, r9} {
+			code = appendMove(code, r, c.args[i])
+		}
+		code = appendMove(code, rax, uint64(c.number))
+		code = append(code, 0x0f, 0x05) // syscall
+		code = appendMove(code, rcx, -c.want)
+		code = append(code, 0x48, 0x8d, 0x0c, 0x08) // lea (%rax,%rcx),%rcx
+		code = append(code, 0xe3, 0x05, 0xe9)       // jrcxz over the jump to the end
+		leave = append(leave, len(code))
+		code = append(code, 0, 0, 0, 0)
+	}
+	for _, at := range leave {
+		binary.LittleEndian.PutUint32(code[at:], uint32(len(code)-at-4))
+	}
+	for _, s := range []struct {
+		register byte
+		value    uint64
+	}{
+		{rdi, resume.Rdi}, {rsi, resume.Rsi}, {rdx, resume.Rdx}, {r10, resume.R10}, {r8, resume.R8},
+		{r9, resume.R9}, {rax, resume.Rax}, {rcx, resume.Rcx}, {r11, resume.R11},
+	} {
+		code = appendMove(code, s.register, s.value)
+	}
+	code = append(code, 0xff, 0x25, 0, 0, 0, 0) // jmp *0(%rip)
+	return binary.LittleEndian.AppendUint64(code, resume.Rip)
+}
+
+// Register numbers of the instruction encoding.
+const rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11 = 0, 1, 2, 6, 7, 8, 9, 10, 11
+
+// appendMove appends `mov $value,%register`, in its short form where the upper
+// half is zero; neither form changes flags.
+func appendMove(code []byte, register byte, value uint64) []byte {
+	if value <= math.MaxUint32 {
+		if register >= r8 {
+			code = append(code, 0x41)
+		}
+		code = append(code, 0xb8+register&7)
+		return binary.LittleEndian.AppendUint32(code, uint32(value))
+	}
+	code = append(code, 0x48+register>>3, 0xb8+register&7)
+	return binary.LittleEndian.AppendUint64(code, value)
+}
+
+// What the kernel leaves in rax of a system call that a stop has interrupted
+// (include/linux/errno.h); user space never sees them.
+const (
+	restartSys   = -512 // ERESTARTSYS
+	restartNoInt = -513 // ERESTARTNOINTR
+	restartNoHnd = -514 // ERESTARTNOHAND
+	restartBlock = -516 // ERESTART_RESTARTBLOCK
+)
+
+// afterStub gives the registers with which a thread goes on after a stub, from
+// those with which it stopped. The kernel's own way to restart an interrupted
+// system call (arch/x86/kernel/signal.c, arch_do_signal_or_restart) does not
+// take place when the thread is sent elsewhere, so it is done here.
+func afterStub(stopped *unix.PtraceRegs) unix.PtraceRegs {
+	r := *stopped
+	if int64(r.Orig_rax) < 0 {
+		return r
+	}
+	switch int64(r.Rax) {
+	case restartSys, restartNoInt, restartNoHnd:
+		r.Rax = r.Orig_rax
+		r.Rip -= 2 // len(syscall)
+	case restartBlock:
+		r.Rax = unix.SYS_RESTART_SYSCALL
+		r.Rip -= 2
+	}
+	return r
+}
+
+// restartable are the system calls that answer EINTR to a mere stop, because
+// the kernel does not restart them by itself, and that have done nothing when
+// they do (signal(7), "Interruption of system calls", lists them).
+var restartable = map[uint64]bool{
+	unix.SYS_EPOLL_WAIT: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_EPOLL_PWAIT2: true,
+	unix.SYS_SEMOP: true, unix.SYS_SEMTIMEDOP: true, unix.SYS_RT_SIGTIMEDWAIT: true,
+	unix.SYS_RECVFROM: true, unix.SYS_RECVMSG: true, unix.SYS_RECVMMSG: true,
+	unix.SYS_ACCEPT: true, unix.SYS_ACCEPT4: true, unix.SYS_READ: true, unix.SYS_READV: true,
+	unix.SYS_IO_GETEVENTS: true, unix.SYS_IO_PGETEVENTS: true, unix.SYS_IO_URING_ENTER: true,
+}
+
+// hideStop turns the EINTR that our stop caused into ERESTARTNOHAND: the kernel
+// then restarts the call, unless a signal handler runs, and then it is EINTR as
+// it would have been. It reports whether it changed anything.
+func hideStop(r *unix.PtraceRegs) bool {
+	if int64(r.Rax) != -int64(unix.EINTR) || int64(r.Orig_rax) < 0 || !restartable[r.Orig_rax] {
+		return false
+	}
+	noHandler := int64(restartNoHnd)
+	r.Rax = uint64(noHandler)
+	return true
+}
+
+// userCode64 is the code segment of 64-bit user code (__USER_CS).
+const userCode64 = 0x33
+
+// inStub sends a thread into a stub at address.
+func inStub(r unix.PtraceRegs, address uint64) unix.PtraceRegs {
+	r.Rip = address
+	r.Orig_rax = math.MaxUint64 // -1: not in a system call, nothing to restart
+	return r
+}

@@ -1,0 +1,312 @@
+package injector
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// carryOut reaches a goal: prepare, borrow, commit. A thread that could not be
+// brought to a safe place is tried again a few times.
+func (j *job) carryOut(g *goal) error {
+	const tries = 3
+	pr, err := j.prepare(g)
+	if err != nil {
+		return err
+	}
+	err = trace(j.p, func(t *tracer) error {
+		defer func() { j.result.Stopped = t.stopped }()
+		if err := j.claim(t); err != nil {
+			return err
+		}
+		c, l, err := j.establish(t, pr)
+		if err != nil {
+			return err
+		}
+		for range tries {
+			if err = errors.Join(j.commit(t, c, l), t.letGo()); err == nil {
+				break
+			}
+			var b *busy
+			if !errors.As(err, &b) {
+				return err
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	j.result.Word, j.result.Reason = g.word, ""
+	return j.report()
+}
+
+// report reads back what is in force now.
+func (j *job) report() error {
+	maps, err := j.p.mappings()
+	if err != nil {
+		return err
+	}
+	if j.led, err = readLedger(j.p, maps); err != nil {
+		return err
+	}
+	j.result.Patches = j.patches(j.active())
+	return nil
+}
+
+// claim attaches to the process's first thread, which keeps every other tracer
+// away, and checks that nobody has changed the ledger since it was read.
+func (j *job) claim(t *tracer) error {
+	tids, err := j.p.tasks()
+	if err != nil {
+		return err
+	}
+	slices.Sort(tids)
+	for _, tid := range tids {
+		th, err := t.seize(j.p.pid, tid)
+		if err != nil {
+			return err
+		}
+		if th != nil {
+			break
+		}
+	}
+	if err := j.p.verify(); err != nil {
+		return err
+	}
+	if j.maps, err = j.p.mappings(); err != nil {
+		return err
+	}
+	now, err := readLedger(j.p, j.maps)
+	if err != nil {
+		return err
+	}
+	if (now == nil) != (j.led == nil) || now != nil && (now.address != j.led.address || now.sequence != j.led.sequence) {
+		return busyf("another program has changed its live patches meanwhile")
+	}
+	return nil
+}
+
+// establish brings the region into the process, if there is one to bring, and
+// enters it in the ledger. The process behaves as before.
+func (j *job) establish(t *tracer, pr *prepared) (*composed, *loan, error) {
+	left, err := j.installed()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(pr.load) == 0 {
+		c, err := j.compose(pr, 0, region{}, left)
+		return c, nil, err
+	}
+	g := layOut(j.led == nil, len(pr.entries), j.recordRoom(pr), pr.images)
+	c, l, err := j.mapRegion(t, pr, g, left)
+	if err != nil {
+		return nil, l, err
+	}
+	for _, p := range c.content {
+		if err := j.p.writeAt(p.bytes, p.address); err != nil {
+			return nil, l, fmt.Errorf("fill the mapping: %w", err)
+		}
+	}
+	// From here on the ledger knows the detours, so that whoever comes after an
+	// injector that was killed finds them.
+	return c, l, j.p.writeAt(c.published.encode(), c.controlAt)
+}
+
+// mapRegion finds a place for the region and has the process map it. Another
+// thread may map something there first: then the next place is tried.
+func (j *job) mapRegion(t *tracer, pr *prepared, g region, left []*detour) (*composed, *loan, error) {
+	const tries = 4
+	candidates := places(j.maps, g.size, j.near(pr))
+	if len(candidates) == 0 {
+		return nil, nil, blockedf("there is no room of %d bytes within 2 GiB of the library", g.size)
+	}
+	var last error
+	for _, base := range candidates[:min(len(candidates), tries)] {
+		c, err := j.compose(pr, base, g, left)
+		if errors.Is(err, errFar) {
+			last = blockedf("there is no room within reach of all that is to be patched: %v", err)
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		l, err := t.run(g.calls(base), tails(j.objs))
+		if err == nil {
+			return c, l, nil
+		}
+		var b blocked
+		if !errors.As(err, &b) {
+			return nil, l, err
+		}
+		last = err
+	}
+	return nil, nil, last
+}
+
+// near are the ranges that the region must be within reach of.
+func (j *job) near(pr *prepared) []span {
+	var out []span
+	for _, m := range pr.load {
+		if len(m.lib.maps) > 0 {
+			out = append(out, span{m.lib.maps[0].start, m.lib.maps[len(m.lib.maps)-1].end})
+		}
+	}
+	if j.led != nil {
+		out = append(out, span{j.led.address, j.led.address + pageSize})
+	}
+	return out
+}
+
+// commit stops the process and makes the change.
+func (j *job) commit(t *tracer, c *composed, l *loan) error {
+	// Padding is filled beforehand: nothing leads there yet.
+	for _, d := range c.install {
+		if len(d.Before) > 0 {
+			if err := j.p.writeAt(d.Before, d.Function-uint64(len(d.Before))); err != nil {
+				return err
+			}
+		}
+	}
+	deadline := time.Now().Add(j.in.opts.Timeout)
+	err := t.stopAll(deadline, func(pc uint64) bool { return !c.changes(pc) && (l == nil || !l.stub.holds(pc)) })
+	if err != nil {
+		return err
+	}
+	if l != nil {
+		if err := l.settle(); err != nil {
+			return err
+		}
+	}
+	if err := j.moveThreads(t, c, deadline); err != nil {
+		return err
+	}
+	return j.flip(c)
+}
+
+// changes says whether code at pc changes, or just before pc: a thread in a
+// system call stands behind the instruction that it may execute again.
+func (c *composed) changes(pc uint64) bool {
+	const syscallLength = 2
+	for _, d := range c.install {
+		if pc > d.Address && pc < d.Address+uint64(len(d.Original))+syscallLength {
+			return true
+		}
+	}
+	return false
+}
+
+// moveThreads sends every thread that stands inside bytes about to be covered
+// to the same instruction elsewhere, also where a signal handler will return.
+func (j *job) moveThreads(t *tracer, c *composed, deadline time.Time) error {
+	if len(c.install) == 0 {
+		return nil
+	}
+	st, err := j.p.status()
+	if err != nil {
+		return err
+	}
+	for _, th := range t.threads {
+		if th.gone || !th.stopped {
+			continue
+		}
+		if to, inside, err := c.elsewhere(th.regs.Rip); err != nil {
+			return err
+		} else if inside {
+			th.regs.Rip, th.dirty = to, true
+		}
+		if !st.handlesSignals() {
+			continue
+		}
+		if err := j.moveFrames(t, c, th, deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *job) moveFrames(t *tracer, c *composed, th *thread, deadline time.Time) error {
+	frames, err := t.signalFrames(th, j.maps, deadline)
+	if err != nil {
+		return err
+	}
+	for _, f := range frames {
+		to, inside, err := c.elsewhere(f.pc)
+		if err != nil {
+			return err
+		}
+		if inside {
+			if err := j.p.writeAt(leBytes(to), f.address); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// elsewhere gives the place that stands for pc once the jumps are written.
+func (c *composed) elsewhere(pc uint64) (uint64, bool, error) {
+	for _, d := range c.install {
+		if !d.covers(pc) {
+			continue
+		}
+		if to, ok := d.moved(pc); ok {
+			return to, true, nil
+		}
+		return 0, false, busyf("a thread stands at %#x, in the middle of an instruction that is to change", pc)
+	}
+	return pc, false, nil
+}
+
+// flip writes the jumps, then the control page, then removes jumps that are no
+// longer wanted. Every step leaves a process that works: a jump whose slot
+// still leads to the old code changes nothing, and the control page is one
+// write within one page.
+// Precondition: all threads are stopped where flip may happen.
+func (j *job) flip(c *composed) error {
+	for _, d := range c.install {
+		if err := j.expect(d.Address, d.Original); err != nil {
+			return err
+		}
+	}
+	for _, d := range c.remove {
+		if err := j.expect(d.Address, d.Installed); err != nil {
+			return err
+		}
+	}
+	for i, d := range c.install {
+		if err := j.p.writeAt(d.Installed, d.Address); err != nil {
+			return errors.Join(err, j.undo(c.install[:i]))
+		}
+	}
+	if err := j.p.writeAt(c.final.encode(), c.controlAt); err != nil {
+		return errors.Join(err, j.undo(c.install))
+	}
+	return j.undo(c.remove)
+}
+
+// expect checks bytes before they are overwritten.
+func (j *job) expect(address uint64, want []byte) error {
+	have := make([]byte, len(want))
+	if err := j.p.readAt(have, address); err != nil {
+		return err
+	}
+	if !bytes.Equal(have, want) {
+		return describeBytes(have, address)
+	}
+	return nil
+}
+
+// undo puts the original bytes back.
+func (j *job) undo(detours []*detour) error {
+	var errs []error
+	for _, d := range detours {
+		errs = append(errs, j.p.writeAt(d.Original, d.Address))
+		if len(d.Before) > 0 {
+			errs = append(errs, j.p.writeAt(d.BeforeOriginal, d.Function-uint64(len(d.Before))))
+		}
+	}
+	return errors.Join(errs...)
+}

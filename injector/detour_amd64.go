@@ -1,0 +1,220 @@
+package injector
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"golang.org/x/arch/x86/x86asm"
+)
+
+const (
+	// nearJump is the length of jmp rel32, which a stock entry receives.
+	nearJump = 5
+	// slotJump is the length of jmp *disp32(%rip).
+	slotJump = 6
+	// trampolineSize is what one stock detour takes beside the container: the
+	// jump through the slot, and the moved instructions with a jump back.
+	trampolineSize = 96
+	relocatedAt    = 16
+)
+
+var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
+
+// A plannedEntry is a function to detour: its place and the bytes it has.
+type plannedEntry struct {
+	function uint64
+	kind     string
+	// offset and length say where the jump goes and what it covers, as
+	// elfinfo.Entry does.
+	offset, length int
+	// code are the function's bytes as shipped, at least offset+length of them.
+	code []byte
+	// before are the bytes before a padded entry, at least slotJump of them.
+	before  []byte
+	buildID string
+	bias    uint64
+}
+
+// newDetour makes the detour for an entry: slot is the address of its slot,
+// trampoline trampolineSize bytes of memory for it (unused if padded). It
+// returns the detour and the trampoline's content.
+func newDetour(e plannedEntry, slot, trampoline uint64) (*detour, []byte, error) {
+	d := &detour{
+		Function: e.function, Address: e.function + uint64(e.offset), Kind: e.kind,
+		BuildID: e.buildID, Bias: e.bias,
+	}
+	if e.kind == "padded" {
+		return d, nil, d.fillPadded(e, slot)
+	}
+	content, err := d.fillStock(e, slot, trampoline)
+	return d, content, err
+}
+
+// fillPadded uses the padding of -fpatchable-function-entry: the jump through
+// the slot lies in the last bytes before the function, the 2-byte NOP at the
+// entry becomes a jump there.
+func (d *detour) fillPadded(e plannedEntry, slot uint64) error {
+	if len(e.before) < slotJump || len(e.code) < e.offset+2 {
+		return fmt.Errorf("padded function at %#x: %d bytes of padding", e.function, len(e.before))
+	}
+	if crossesPage(d.Address, 2) {
+		return blockedf("the entry of the function at %#x straddles two pages", e.function)
+	}
+	jump, err := jumpThrough(e.function-slotJump, slot)
+	if err != nil {
+		return err
+	}
+	d.Before = jump
+	d.BeforeOriginal = bytes.Clone(e.before[len(e.before)-slotJump:])
+	d.Original = bytes.Clone(e.code[e.offset : e.offset+2])
+	back := -slotJump - e.offset - 2
+	d.Installed = []byte{0xeb, byte(int8(back))}
+	d.Old = d.Address + 2
+	if d.Original[0] == 0x90 { // two 1-byte NOPs: a thread may stand between them
+		d.Moves = []move{{1, d.Old}}
+	}
+	return nil
+}
+
+// fillStock moves the first instructions away and puts a near jump there.
+func (d *detour) fillStock(e plannedEntry, slot, trampoline uint64) ([]byte, error) {
+	if len(e.code) < e.offset+e.length || e.length < nearJump {
+		return nil, fmt.Errorf("function at %#x: %d bytes to cover, a detour needs %d", e.function, e.length, nearJump)
+	}
+	if crossesPage(d.Address, nearJump) {
+		return nil, blockedf("the entry of the function at %#x straddles two pages", e.function)
+	}
+	d.Original = bytes.Clone(e.code[e.offset : e.offset+nearJump])
+	jump, err := jumpTo(d.Address, trampoline)
+	if err != nil {
+		return nil, err
+	}
+	d.Installed = jump
+	content := bytes.Repeat([]byte{0xcc}, trampolineSize)
+	through, err := jumpThrough(trampoline, slot)
+	if err != nil {
+		return nil, err
+	}
+	copy(content, through)
+	d.Old = trampoline + relocatedAt
+	copy(content[relocatedAt:], endbr64) // reached by an indirect jump
+	moved, moves, err := relocate(e.code[e.offset:e.offset+e.length], d.Address, d.Old+uint64(len(endbr64)))
+	if err != nil {
+		return nil, fmt.Errorf("function at %#x: %w", e.function, err)
+	}
+	if relocatedAt+len(endbr64)+len(moved) > trampolineSize {
+		return nil, blockedf("the first instructions of the function at %#x take too much room elsewhere", e.function)
+	}
+	copy(content[relocatedAt+len(endbr64):], moved)
+	d.Moves = moves
+	return content, nil
+}
+
+// crossesPage: such bytes can't be written in one step.
+func crossesPage(addr uint64, n int) bool {
+	return addr/pageSize != (addr+uint64(n)-1)/pageSize
+}
+
+// jumpTo is `jmp to` for the place at.
+func jumpTo(at, to uint64) ([]byte, error) {
+	rel, err := displacement(at+nearJump, to)
+	if err != nil {
+		return nil, err
+	}
+	return binary.LittleEndian.AppendUint32([]byte{0xe9}, rel), nil
+}
+
+// jumpThrough is `jmp *slot(%rip)` for the place at.
+func jumpThrough(at, slot uint64) ([]byte, error) {
+	rel, err := displacement(at+slotJump, slot)
+	if err != nil {
+		return nil, err
+	}
+	return binary.LittleEndian.AppendUint32([]byte{0xff, 0x25}, rel), nil
+}
+
+// displacement is the distance from the end of an instruction as 32 bits.
+func displacement(end, to uint64) (uint32, error) {
+	rel := int64(to - end)
+	if rel < math.MinInt32 || rel > math.MaxInt32 {
+		return 0, fmt.Errorf("%#x and %#x: %w", end, to, errFar)
+	}
+	return uint32(int32(rel)), nil
+}
+
+// relocate moves whole instructions from one address to another, so that they
+// do there what they did, and appends a jump to what follows them. Relative
+// jumps become their long forms, rip-relative operands are corrected; what
+// can't be moved is refused.
+func relocate(code []byte, from, to uint64) ([]byte, []move, error) {
+	var out []byte
+	var moves []move
+	for at := 0; at < len(code); {
+		inst, err := x86asm.Decode(code[at:], 64)
+		if err != nil {
+			return nil, nil, blockedf("its first instructions can't be read: % x", code[at:])
+		}
+		raw := code[at : at+inst.Len]
+		if at > 0 {
+			moves = append(moves, move{uint64(at), to + uint64(len(out))})
+		}
+		next := from + uint64(at) + uint64(inst.Len)
+		moved, err := moveInstruction(inst, raw, next, to+uint64(len(out)))
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, moved...)
+		at += inst.Len
+	}
+	back, err := jumpTo(to+uint64(len(out)), from+uint64(len(code)))
+	return append(out, back...), moves, err
+}
+
+// moveInstruction gives one instruction for the place to; next is the address
+// behind it where it is now.
+func moveInstruction(inst x86asm.Inst, raw []byte, next, to uint64) ([]byte, error) {
+	if inst.PCRel == 0 {
+		return bytes.Clone(raw), nil
+	}
+	if _, relative := inst.Args[0].(x86asm.Rel); relative {
+		return moveBranch(inst, raw, next, to)
+	}
+	if inst.PCRel != 4 {
+		return nil, blockedf("its first instructions can't be moved: %v", inst)
+	}
+	out := bytes.Clone(raw)
+	field := out[inst.PCRelOff:]
+	operand := next + uint64(int64(int32(binary.LittleEndian.Uint32(field))))
+	rel, err := displacement(to+uint64(len(out)), operand)
+	if err != nil {
+		return nil, err
+	}
+	binary.LittleEndian.PutUint32(field, rel)
+	return out, nil
+}
+
+// moveBranch gives the long form of a relative jump. A call would push an
+// address without unwind information, so it is refused; loop and jrcxz have no
+// long form.
+func moveBranch(inst x86asm.Inst, raw []byte, next, to uint64) ([]byte, error) {
+	target := next + uint64(int64(inst.Args[0].(x86asm.Rel)))
+	opcode := raw[0]
+	var long []byte
+	switch {
+	case opcode == 0xeb || opcode == 0xe9:
+		long = []byte{0xe9}
+	case opcode >= 0x70 && opcode <= 0x7f:
+		long = []byte{0x0f, 0x80 + opcode&0x0f}
+	case opcode == 0x0f && len(raw) == 6 && raw[1]&0xf0 == 0x80:
+		long = []byte{0x0f, raw[1]}
+	default:
+		return nil, blockedf("its first instructions can't be moved: %v", inst)
+	}
+	rel, err := displacement(to+uint64(len(long))+4, target)
+	if err != nil {
+		return nil, err
+	}
+	return binary.LittleEndian.AppendUint32(long, rel), nil
+}

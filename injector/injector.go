@@ -1,0 +1,238 @@
+// Package injector applies live patches to running processes, reverts and
+// replaces them: without a restart, a preloaded library or code of anybody else
+// running in the target.
+//
+// # How
+//
+// The unit of work is the set: all containers for one process with all their
+// functions. An operation has three parts.
+//
+//  1. Prepare, with nothing stopped: find the process and the files it really
+//     maps, read its ledger, check that the functions in memory are those that
+//     the containers were made for, resolve every import as dlopen would, choose
+//     a free place within reach of the library and relocate everything for it.
+//  2. Borrow, with one thread stopped for a moment: a stub of ours in unused
+//     room behind some library's code maps the memory and puts the thread back
+//     by itself; then the prepared bytes are written.
+//  3. Commit, with every thread stopped: detours are installed, each leading to
+//     the old code through its slot; then one write of the control page, which
+//     holds all slots and what is active, turns all of them at once.
+//
+// # Invariants
+//
+//   - A process is known by pidfd, start time and address space, never by pid alone.
+//   - Whenever this program is killed, the target runs on, wholly old or wholly
+//     new: a single write within one page separates the two, threads run on when
+//     their tracer dies, and a thread in a stub finds its way home alone.
+//   - Bytes are changed only if they are what the container recorded, and
+//     restored only if they are what was written.
+//   - Everything read from a process is hostile: bounded, checked, never followed
+//     blindly. The worst that a process can do is to harm itself.
+//   - What is applied is remembered in the process itself (docs/ledger-format.md).
+//
+// Precondition for all of it: the right to trace the process (ptrace(2)).
+package injector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lpbuild/lpbuild/livepatch"
+)
+
+// Options configure an Injector; the zero value is usable.
+type Options struct {
+	// Log receives what is worth knowing when something went wrong; nil: nothing.
+	Log *slog.Logger
+	// Timeout is the longest time for which threads are held before they are
+	// let go and the answer is BUSY. 0: DefaultTimeout.
+	Timeout time.Duration
+	// Proc is where procfs is mounted. "": /proc.
+	Proc string
+	// Jobs is how many processes are worked on at once. 0: one per processor.
+	Jobs int
+}
+
+// DefaultTimeout is the longest time for which threads are held, by default.
+const DefaultTimeout = 100 * time.Millisecond
+
+// Selection says which processes an operation is for; the zero value means all.
+// A process chosen by either list is chosen.
+type Selection struct {
+	PIDs []int
+	// Globs are patterns (path.Match) for a process's name: its comm, or the
+	// base name of its executable.
+	Globs []string
+}
+
+// Injector applies, reverts and inspects live patches. Its methods may be
+// called concurrently.
+type Injector struct {
+	opts  Options
+	files *fileCache
+}
+
+// New makes an Injector.
+func New(opts Options) *Injector {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Timeout <= 0 {
+		opts.Timeout = DefaultTimeout
+	}
+	if opts.Proc == "" {
+		opts.Proc = "/proc"
+	}
+	if opts.Jobs <= 0 {
+		opts.Jobs = runtime.NumCPU()
+	}
+	return &Injector{opts: opts, files: newFileCache()}
+}
+
+// Apply puts containers into force, in addition to those that are. Every
+// selected process gets a result; where every process is selected, only those
+// that map a target library do.
+func (in *Injector) Apply(ctx context.Context, sel Selection, set []*livepatch.Container) ([]Result, error) {
+	return in.each(ctx, sel, operation{kind: opApply, set: set})
+}
+
+// Replace puts containers into force instead of all earlier ones for the same
+// libraries or of the same patch sets, in one stop. Processes in which earlier
+// ones are in force but none of these is for their build are reverted.
+func (in *Injector) Replace(ctx context.Context, sel Selection, set []*livepatch.Container) ([]Result, error) {
+	return in.each(ctx, sel, operation{kind: opReplace, set: set})
+}
+
+// Revert takes containers out of force, in whatever order they were applied;
+// nil means all.
+func (in *Injector) Revert(ctx context.Context, sel Selection, set []*livepatch.Container) ([]Result, error) {
+	match := func(*recordContainer) bool { return true }
+	if set != nil {
+		match = func(c *recordContainer) bool {
+			return slices.ContainsFunc(set, func(s *livepatch.Container) bool { return s.ID == c.ID })
+		}
+	}
+	return in.each(ctx, sel, operation{kind: opRevert, set: set, match: match})
+}
+
+// RevertSet takes every container of one patch set out of force, whatever its
+// version.
+func (in *Injector) RevertSet(ctx context.Context, sel Selection, set string) ([]Result, error) {
+	return in.each(ctx, sel, operation{kind: opRevert, match: func(c *recordContainer) bool { return c.Set == set }})
+}
+
+// Check tells what Apply would answer, and changes nothing: NOT-APPLIED means
+// that it would succeed as far as can be known without stopping anything.
+func (in *Injector) Check(ctx context.Context, sel Selection, set []*livepatch.Container) ([]Result, error) {
+	return in.each(ctx, sel, operation{kind: opCheck, set: set})
+}
+
+// Status tells which live patches are in force: APPLIED, with the list, or
+// NOT-APPLIED. Where every process is selected, only those with a ledger get a
+// result.
+func (in *Injector) Status(ctx context.Context, sel Selection) ([]Result, error) {
+	return in.each(ctx, sel, operation{kind: opStatus})
+}
+
+type operationKind int
+
+const (
+	opApply operationKind = iota
+	opReplace
+	opRevert
+	opCheck
+	opStatus
+)
+
+// An operation is what is asked of every selected process.
+type operation struct {
+	kind operationKind
+	set  []*livepatch.Container
+	// match says which active containers to revert.
+	match func(*recordContainer) bool
+}
+
+// each runs an operation on every selected process, several at a time, and
+// gives the results in the order of the process ids.
+func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Result, error) {
+	chosen, err := in.candidates(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]*Result, len(chosen))
+	g := errgroup.Group{}
+	g.SetLimit(in.opts.Jobs)
+	for i, c := range chosen {
+		g.Go(func() error {
+			if ctx.Err() == nil {
+				results[i] = in.one(c, op, slices.Contains(sel.PIDs, c.pid))
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no error
+	var out []Result
+	for _, r := range results {
+		if r != nil {
+			out = append(out, *r)
+		}
+	}
+	return out, ctx.Err()
+}
+
+// one runs an operation on one process. It answers nil for a process that was
+// not asked for by its id and that the operation does not concern.
+func (in *Injector) one(c candidate, op operation, asked bool) *Result {
+	r := &Result{PID: c.pid, Patches: []Patch{}}
+	p, err := c.open(in.opts.Proc)
+	if err != nil {
+		if !asked {
+			return nil
+		}
+		return r.fail(err)
+	}
+	defer p.close()
+	r.StartTime, r.Command = p.start, p.comm
+	j := &job{in: in, p: p, op: op, result: r}
+	if err := j.run(); err != nil {
+		r.fail(err)
+		in.opts.Log.Debug("process not changed", "pid", c.pid, "result", r.Word, "reason", r.Reason)
+	}
+	if !asked && !j.concerned {
+		return nil
+	}
+	return r
+}
+
+// fail gives a result the word for an error.
+func (r *Result) fail(err error) *Result {
+	var (
+		isBlocked blocked
+		isBusy    *busy
+		isForeign *foreign
+	)
+	r.Err, r.Reason = err, err.Error()
+	switch {
+	case errors.Is(err, ErrGone):
+		r.Word = Gone
+	case errors.As(err, &isForeign):
+		r.Word, r.Reason = Foreign, isForeign.reason
+	case errors.As(err, &isBlocked):
+		r.Word, r.Reason = Blocked, isBlocked.reason
+	case errors.As(err, &isBusy):
+		r.Word, r.Reason = Busy, isBusy.reason
+	case errors.Is(err, errBusy):
+		r.Word = Busy
+	case errors.Is(err, ErrPermission), errors.Is(err, errNotProcess):
+		r.Word = Blocked
+	default:
+		r.Word = Failed
+	}
+	return r
+}

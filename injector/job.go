@@ -1,0 +1,321 @@
+package injector
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/lpbuild/lpbuild/livepatch"
+)
+
+// A job is one operation on one process.
+type job struct {
+	in     *Injector
+	p      *process
+	op     operation
+	result *Result
+	// concerned: the process maps a target library, or has a ledger where that
+	// is what was asked for.
+	concerned bool
+
+	maps []mapping
+	objs []*object
+	led  *ledger
+}
+
+// A match is one container and the mapped library that it is for.
+type match struct {
+	c   *livepatch.Container
+	lib *object
+}
+
+// run does the job and fills the result. An error means that nothing was
+// changed that could be noticed.
+func (j *job) run() error {
+	if err := j.look(); err != nil {
+		return err
+	}
+	j.result.Patches = j.patches(j.active())
+	switch j.op.kind {
+	case opStatus:
+		j.concerned = j.led != nil
+		j.result.Word = NotApplied
+		if len(j.result.Patches) > 0 {
+			j.result.Word = Applied
+			last := j.result.Patches[len(j.result.Patches)-1]
+			j.result.Library, j.result.BuildID = last.Library, last.BuildID
+		}
+		return nil
+	case opRevert:
+		j.concerned = j.led != nil
+	}
+	matches := j.matches()
+	g, err := j.decide(matches)
+	if err != nil || g == nil {
+		return err
+	}
+	return j.carryOut(g)
+}
+
+// look reads what is to be known of the process, with nothing stopped.
+func (j *job) look() error {
+	var err error
+	if j.maps, err = j.p.mappings(); err != nil {
+		return err
+	}
+	if j.objs, err = j.in.objects(j.p, j.maps); err != nil {
+		return err
+	}
+	j.led, err = readLedger(j.p, j.maps)
+	if err != nil {
+		j.concerned = true
+	}
+	return err
+}
+
+// active are the containers in force whose library is still mapped where it
+// was when they were applied.
+func (j *job) active() []activeRef {
+	if j.led == nil {
+		return nil
+	}
+	var refs []activeRef
+	for _, a := range j.led.active {
+		c := j.led.container(a)
+		if slices.ContainsFunc(j.objs, func(o *object) bool { return o.buildID == c.BuildID && o.bias == c.Bias }) {
+			refs = append(refs, a)
+		}
+	}
+	return refs
+}
+
+// patches describes active containers for a result.
+func (j *job) patches(refs []activeRef) []Patch {
+	out := []Patch{}
+	for _, a := range refs {
+		c := j.led.container(a)
+		p := Patch{
+			ID: c.ID, Name: c.Name, Set: c.Set, SetVersion: c.SetVersion, Patch: c.Patch,
+			Library: c.Soname, BuildID: c.BuildID, References: c.References,
+		}
+		for _, r := range j.led.records {
+			if r.address == a.record {
+				p.Time = r.Time
+			}
+		}
+		for _, f := range c.Functions {
+			p.Functions = append(p.Functions, f.Old)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// targetBuildID and targetName are what a container says of its target.
+func targetBuildID(c *livepatch.Container) string {
+	if c.Info != nil {
+		return c.Info.BuildID
+	}
+	return fmt.Sprintf("%x", c.Apply.BuildID)
+}
+
+func targetName(c *livepatch.Container) string {
+	if c.Info != nil {
+		return c.Info.Soname
+	}
+	return c.Apply.Target
+}
+
+// matches finds the containers that are for what the process maps, and sets the
+// result for the case that there are none.
+func (j *job) matches() []match {
+	var out []match
+	j.result.Word = NotLoaded
+	for _, c := range j.op.set {
+		name := targetName(c)
+		for _, o := range j.objs {
+			switch {
+			case o.buildID == targetBuildID(c):
+				out = append(out, match{c, o})
+				j.result.Library, j.result.BuildID = o.called(), o.buildID
+			case o.called() == name && len(out) == 0:
+				j.result.Word = NoPatchForBuild
+				j.result.Library, j.result.BuildID = o.called(), o.buildID
+				j.result.Reason = fmt.Sprintf("it runs build %s of %s, for which there is no container", o.buildID, name)
+			}
+		}
+	}
+	if len(out) > 0 {
+		j.result.Word, j.result.Reason = "", ""
+	}
+	j.concerned = j.concerned || j.result.Word != NotLoaded
+	return out
+}
+
+// called is the object's soname, or the base name of its file.
+func (o *object) called() string {
+	if o.soname != "" {
+		return o.soname
+	}
+	return path.Base(o.path)
+}
+
+// A goal is what a process shall have in the end.
+type goal struct {
+	// keep are containers of earlier records, load those to bring in; in this
+	// order they will be in force.
+	keep []activeRef
+	load []match
+	// word is the result when it is reached.
+	word Word
+}
+
+// decide finds what there is to do; nil means nothing, with the result set.
+func (j *job) decide(matches []match) (*goal, error) {
+	now := j.active()
+	g := &goal{keep: now}
+	switch j.op.kind {
+	case opRevert:
+		g.keep = slices.DeleteFunc(slices.Clone(now), func(a activeRef) bool { return j.op.match(j.led.container(a)) })
+		j.result.Word, g.word = NotApplied, NotApplied
+		j.result.Reason = ""
+		if len(g.keep) < len(now) {
+			g.word = Reverted
+		}
+		return j.unlessClean(g, len(now))
+	case opReplace:
+		g.keep = slices.DeleteFunc(slices.Clone(now), func(a activeRef) bool { return j.superseded(j.led.container(a)) })
+	}
+	for _, m := range matches {
+		if !slices.ContainsFunc(g.keep, func(a activeRef) bool { return j.led.container(a).ID == m.c.ID }) {
+			g.load = append(g.load, m)
+		}
+	}
+	switch {
+	case len(g.load) > 0 && len(g.keep) < len(now):
+		g.word = Replaced
+	case len(g.load) > 0:
+		g.word = Applied
+	case len(g.keep) < len(now):
+		g.word = Reverted
+	default:
+		if len(matches) > 0 {
+			j.result.Word = Already
+		}
+		return nil, nil
+	}
+	j.reuse(g)
+	if j.op.kind == opCheck {
+		j.result.Word = NotApplied
+		_, err := j.prepare(g)
+		return nil, err
+	}
+	return g, nil
+}
+
+// superseded says whether Replace takes an active container out of force: it is
+// none of the new ones, but of the same set or for the same library.
+func (j *job) superseded(c *recordContainer) bool {
+	same := false
+	for _, s := range j.op.set {
+		if s.ID == c.ID {
+			return false
+		}
+		same = same || targetName(s) == c.Soname || s.Info != nil && s.Info.Set == c.Set
+	}
+	return same
+}
+
+// reuse turns containers to load into ones to keep where an earlier operation
+// has loaded them already and what they were bound to is still there.
+func (j *job) reuse(g *goal) {
+	if j.led == nil {
+		return
+	}
+	g.load = slices.DeleteFunc(g.load, func(m match) bool {
+		for _, r := range j.led.records {
+			for i, c := range r.Containers {
+				if c.ID == m.c.ID && c.Bias == m.lib.bias && j.allMapped(c.Imports) {
+					g.keep = append(g.keep, activeRef{r.address, uint32(i)})
+					return true
+				}
+			}
+		}
+		return false
+	})
+}
+
+func (j *job) allMapped(imports []recordObject) bool {
+	for _, im := range imports {
+		if !slices.ContainsFunc(j.objs, func(o *object) bool { return o.buildID == im.BuildID && o.bias == im.Bias }) {
+			return false
+		}
+	}
+	return true
+}
+
+// unlessClean drops a goal that is reached already: nothing to revert, and no
+// detour left behind by an injector that was killed.
+func (j *job) unlessClean(g *goal, active int) (*goal, error) {
+	if len(g.keep) < active {
+		return g, nil
+	}
+	left, err := j.installed()
+	if err != nil || len(left) == 0 || j.led == nil {
+		return nil, err
+	}
+	wanted := j.wanted(g, nil)
+	for _, d := range left {
+		if _, ok := wanted[d.Function]; !ok {
+			return g, nil
+		}
+	}
+	return nil, nil
+}
+
+// installed are the detours whose jump is in place.
+func (j *job) installed() ([]*detour, error) {
+	if j.led == nil {
+		return nil, nil
+	}
+	var out []*detour
+	for _, d := range j.led.detours {
+		if !d.sameObject(j.objs) {
+			continue
+		}
+		in, err := d.installed(j.p)
+		if err != nil {
+			return nil, err
+		}
+		if in {
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, func(a, b *detour) int { return cmp.Compare(a.Address, b.Address) })
+	return out, nil
+}
+
+// wanted maps the entry of every function that shall be redirected to the
+// replacement that is newest. fresh is the record of what is being loaded; nil
+// leaves that out.
+func (j *job) wanted(g *goal, fresh *record) map[uint64]uint64 {
+	to := make(map[uint64]uint64)
+	for _, a := range g.keep {
+		for _, f := range j.led.container(a).Functions {
+			to[f.Address] = f.New
+		}
+	}
+	if fresh != nil {
+		for _, c := range fresh.Containers {
+			for _, f := range c.Functions {
+				to[f.Address] = f.New
+			}
+		}
+	}
+	return to
+}
+
+// describe joins the names of functions for a message.
+func describe(names []string) string { return strings.Join(names, ", ") }

@@ -1,0 +1,344 @@
+package injector
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+)
+
+// The ledger is what a process remembers of its live patches: one control page
+// and a chain of records, in memory of its own. docs/ledger-format.md is the
+// specification; a frozen image of every released format is a test.
+
+// LedgerFormat is the version of the ledger that this code writes. A process
+// with a newer one is left alone (FOREIGN).
+const LedgerFormat = 1
+
+const (
+	pageSize = 4096
+
+	controlMagic   = "LPLEDGER"
+	activeOffset   = 48
+	activeCapacity = 64
+	slotsOffset    = 1088
+	slotCapacity   = (pageSize - slotsOffset) / 8
+
+	recordMagic      = "LPRECORD"
+	recordHeaderSize = 64
+	maxRecordPayload = 1 << 20
+	maxRecords       = 4096
+)
+
+// errForeign: the process holds a patch, or a ledger, that is not ours to
+// change: result FOREIGN.
+type foreign struct{ reason string }
+
+func (f *foreign) Error() string { return f.reason }
+
+func foreignf(format string, args ...any) error {
+	return &foreign{fmt.Sprintf(format, args...)}
+}
+
+// errNotControl: the page is not a control page at all.
+var errNotControl = errors.New("not a ledger control page")
+
+// control is the content of the control page, the only part of a ledger that
+// ever changes: one write of one page commits.
+type control struct {
+	// sequence counts the writes.
+	sequence uint64
+	// newest is the address of the newest record, 0 if there is none.
+	newest uint64
+	// active are the live patches in force, oldest first.
+	active []activeRef
+	// slots are the addresses that detours lead to, by slot number.
+	slots []uint64
+}
+
+// activeRef names one container of one record.
+type activeRef struct {
+	record uint64
+	index  uint32
+}
+
+// encode gives the page. Layout, little endian: magic 8, format u32, page size
+// u32, CRC-32C of the bytes from 20 on u32, number of slots u32, sequence u64,
+// newest record u64, number of active containers u32, zero u32, then 64 times
+// {record u64, index u32, zero u32}, zeros, and from 1088 on the slots, u64 each.
+func (c *control) encode() []byte {
+	le := binary.LittleEndian
+	page := make([]byte, pageSize)
+	copy(page, controlMagic)
+	le.PutUint32(page[8:], LedgerFormat)
+	le.PutUint32(page[12:], pageSize)
+	le.PutUint32(page[20:], uint32(len(c.slots)))
+	le.PutUint64(page[24:], c.sequence)
+	le.PutUint64(page[32:], c.newest)
+	le.PutUint32(page[40:], uint32(len(c.active)))
+	for i, a := range c.active {
+		le.PutUint64(page[activeOffset+16*i:], a.record)
+		le.PutUint32(page[activeOffset+16*i+8:], a.index)
+	}
+	for i, s := range c.slots {
+		le.PutUint64(page[slotsOffset+8*i:], s)
+	}
+	le.PutUint32(page[16:], crc32.Checksum(page[20:], crc32.MakeTable(crc32.Castagnoli)))
+	return page
+}
+
+// decodeControl reads a control page. It returns errNotControl for a page
+// without the magic, and a foreign error for a newer or damaged one.
+func decodeControl(page []byte) (*control, error) {
+	le := binary.LittleEndian
+	if len(page) < pageSize || string(page[:8]) != controlMagic {
+		return nil, errNotControl
+	}
+	page = page[:pageSize]
+	if f := le.Uint32(page[8:]); f == 0 || f > LedgerFormat {
+		return nil, foreignf("its ledger has format %d, this program knows up to %d: use the newer program", f, LedgerFormat)
+	}
+	nslots, nactive := le.Uint32(page[20:]), le.Uint32(page[40:])
+	sum := crc32.Checksum(page[20:], crc32.MakeTable(crc32.Castagnoli))
+	if le.Uint32(page[12:]) != pageSize || le.Uint32(page[16:]) != sum || nslots > slotCapacity || nactive > activeCapacity {
+		return nil, foreignf("its ledger is damaged")
+	}
+	c := &control{sequence: le.Uint64(page[24:]), newest: le.Uint64(page[32:])}
+	for i := range int(nactive) {
+		at := page[activeOffset+16*i:]
+		c.active = append(c.active, activeRef{le.Uint64(at), le.Uint32(at[8:])})
+	}
+	for i := range int(nslots) {
+		c.slots = append(c.slots, le.Uint64(page[slotsOffset+8*i:]))
+	}
+	return c, nil
+}
+
+// slotAddress is where a slot lies, given the address of the control page.
+func slotAddress(controlPage uint64, slot int) uint64 {
+	return controlPage + slotsOffset + 8*uint64(slot)
+}
+
+// record says what one operation brought into the process. It never changes.
+type record struct {
+	// address is where the record lies, prev the record before it (0: none).
+	address, prev uint64
+
+	Time time.Time `json:"time"`
+	// Start and Size are the memory that the operation mapped.
+	Start      uint64            `json:"start"`
+	Size       uint64            `json:"size"`
+	Containers []recordContainer `json:"containers"`
+	Detours    []detour          `json:"detours,omitempty"`
+}
+
+// recordContainer is one container that was loaded.
+type recordContainer struct {
+	// ID is the SHA-256 of the container file, in hexadecimal.
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Set        string   `json:"set,omitempty"`
+	SetVersion string   `json:"set_version,omitempty"`
+	Patch      string   `json:"patch,omitempty"`
+	References []string `json:"references,omitempty"`
+	// Library, Soname, BuildID and Bias (load address minus link address) are
+	// the target library as it was mapped.
+	Library   string           `json:"library"`
+	Soname    string           `json:"soname"`
+	BuildID   string           `json:"build_id"`
+	Bias      uint64           `json:"bias"`
+	Functions []recordFunction `json:"functions"`
+	// Imports are the objects that the container's references were bound to.
+	Imports []recordObject `json:"imports,omitempty"`
+}
+
+// recordFunction is one replacement: Address is the original's entry, New the
+// replacement's.
+type recordFunction struct {
+	Old     string `json:"old"`
+	Address uint64 `json:"address"`
+	New     uint64 `json:"new"`
+}
+
+// recordObject is one mapped file.
+type recordObject struct {
+	BuildID string `json:"build_id"`
+	Bias    uint64 `json:"bias"`
+}
+
+// encode gives header and payload: magic 8, format u32, payload length u32,
+// previous record u64, zero u64, SHA-256 of the payload 32, payload (JSON).
+func (r *record) encode() ([]byte, error) {
+	payload, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("ledger record: %w", err)
+	}
+	if len(payload) > maxRecordPayload {
+		return nil, fmt.Errorf("ledger record: %d bytes, the limit is %d", len(payload), maxRecordPayload)
+	}
+	head := make([]byte, recordHeaderSize, recordHeaderSize+len(payload))
+	copy(head, recordMagic)
+	binary.LittleEndian.PutUint32(head[8:], LedgerFormat)
+	binary.LittleEndian.PutUint32(head[12:], uint32(len(payload)))
+	binary.LittleEndian.PutUint64(head[16:], r.prev)
+	sum := sha256.Sum256(payload)
+	copy(head[32:], sum[:])
+	return append(head, payload...), nil
+}
+
+// readerAt reads memory of a process: the whole buffer, or an error.
+type readerAt interface {
+	readAt(buf []byte, addr uint64) error
+}
+
+// readRecord reads the record at addr.
+func readRecord(m readerAt, addr uint64) (*record, error) {
+	head := make([]byte, recordHeaderSize)
+	if err := m.readAt(head, addr); err != nil {
+		return nil, err
+	}
+	if string(head[:8]) != recordMagic {
+		return nil, foreignf("its ledger is damaged: no record at %#x", addr)
+	}
+	if f := binary.LittleEndian.Uint32(head[8:]); f == 0 || f > LedgerFormat {
+		return nil, foreignf("its ledger has a record of format %d, this program knows up to %d", f, LedgerFormat)
+	}
+	size := binary.LittleEndian.Uint32(head[12:])
+	if size > maxRecordPayload {
+		return nil, foreignf("its ledger is damaged: a record of %d bytes at %#x", size, addr)
+	}
+	payload := make([]byte, size)
+	if err := m.readAt(payload, addr+recordHeaderSize); err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(payload); !bytes.Equal(sum[:], head[32:]) {
+		return nil, foreignf("its ledger is damaged: wrong checksum of the record at %#x", addr)
+	}
+	r := &record{address: addr, prev: binary.LittleEndian.Uint64(head[16:])}
+	if err := json.Unmarshal(payload, r); err != nil {
+		return nil, foreignf("its ledger is damaged: record at %#x: %v", addr, err)
+	}
+	return r, r.check()
+}
+
+// check bounds what a record may ask this program to believe.
+func (r *record) check() error {
+	for i := range r.Detours {
+		if err := r.Detours[i].check(); err != nil {
+			return foreignf("its ledger is damaged: record at %#x: %v", r.address, err)
+		}
+	}
+	return nil
+}
+
+// ledger is a whole ledger as read from a process.
+type ledger struct {
+	control
+	// address is where the control page lies.
+	address uint64
+	// records are all records, newest first.
+	records []*record
+	// detours are all detours ever prepared, by the address that they patch.
+	detours map[uint64]*detour
+}
+
+// readLedger finds and reads the ledger of a process; nil if it has none.
+func readLedger(m readerAt, maps []mapping) (*ledger, error) {
+	for _, mp := range maps {
+		if !mayHoldLedger(mp) {
+			continue
+		}
+		l, err := findInMapping(m, mp)
+		if err != nil || l != nil {
+			return l, err
+		}
+	}
+	return nil, nil
+}
+
+// mayHoldLedger says whether a mapping can hold a control page: ours are
+// private anonymous memory that is readable and executable, not writable.
+func mayHoldLedger(m mapping) bool {
+	return m.read && m.exec && !m.write && !m.shared && m.inode == 0 && (m.path == "" || m.path[0] != '[')
+}
+
+// findInMapping looks for a control page at the start of every page, as the
+// kernel merges neighbouring mappings of equal kind (code of a just-in-time
+// compiler and ours). maxLedgerSearch bounds what such a compiler can cost.
+func findInMapping(m readerAt, mp mapping) (*ledger, error) {
+	const maxLedgerSearch = 64 << 20
+	end := min(mp.end, mp.start+maxLedgerSearch)
+	magic := make([]byte, len(controlMagic))
+	for addr := mp.start; addr < end; addr += pageSize {
+		if err := m.readAt(magic, addr); err != nil {
+			if errors.Is(err, ErrGone) {
+				return nil, err
+			}
+			return nil, nil // unmapped meanwhile
+		}
+		if string(magic) == controlMagic {
+			return readLedgerAt(m, addr)
+		}
+	}
+	return nil, nil
+}
+
+// readLedgerAt reads the ledger whose control page lies at addr.
+func readLedgerAt(m readerAt, addr uint64) (*ledger, error) {
+	page := make([]byte, pageSize)
+	if err := m.readAt(page, addr); err != nil {
+		return nil, err
+	}
+	c, err := decodeControl(page)
+	if err != nil {
+		return nil, err
+	}
+	l := &ledger{control: *c, address: addr, detours: make(map[uint64]*detour)}
+	for at := c.newest; at != 0; {
+		if len(l.records) == maxRecords {
+			return nil, foreignf("its ledger is damaged: more than %d records", maxRecords)
+		}
+		r, err := readRecord(m, at)
+		if err != nil {
+			return nil, err
+		}
+		l.records = append(l.records, r)
+		at = r.prev
+	}
+	return l, l.index()
+}
+
+// index fills detours and checks that what is active refers to what is there.
+func (l *ledger) index() error {
+	for _, r := range l.records {
+		for i := range r.Detours {
+			d := &r.Detours[i]
+			if d.Slot >= len(l.slots) {
+				return foreignf("its ledger is damaged: slot %d of %d", d.Slot, len(l.slots))
+			}
+			if _, ok := l.detours[d.Address]; !ok {
+				l.detours[d.Address] = d
+			}
+		}
+	}
+	for _, a := range l.active {
+		if l.container(a) == nil {
+			return foreignf("its ledger is damaged: container %d of the record at %#x", a.index, a.record)
+		}
+	}
+	return nil
+}
+
+// container finds the container that a reference names, nil if there is none.
+func (l *ledger) container(a activeRef) *recordContainer {
+	for _, r := range l.records {
+		if r.address == a.record && int(a.index) < len(r.Containers) {
+			return &r.Containers[a.index]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package injector
+
+import (
+	"cmp"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// A region is the memory that one operation brings into a process:
+//
+//	control page   only in the first region of a process
+//	trampolines    one per stock function that gets its detour now
+//	record         what the region is
+//	images         the containers, one after the other
+//
+// All of it is mapped readable and executable and written from outside, but
+// for the containers' data.
+type region struct {
+	trampolines uint64
+	record      uint64
+	recordRoom  uint64
+	images      []uint64
+	size        uint64
+	// writable are the parts with data, as offsets.
+	writable []span
+}
+
+// span is a range of addresses or offsets.
+type span struct{ start, end uint64 }
+
+// layOut computes the offsets. control says whether a control page is needed.
+func layOut(control bool, detours int, recordRoom uint64, images []*image) region {
+	var g region
+	if control {
+		g.trampolines = pageSize
+	}
+	g.record = g.trampolines + uint64(detours)*trampolineSize
+	g.recordRoom = recordRoom
+	at := roundUp(g.record + recordRoom)
+	for _, im := range images {
+		g.images = append(g.images, at)
+		if im.writable < im.size {
+			g.writable = append(g.writable, span{at + im.writable, at + im.size})
+		}
+		at += im.size
+	}
+	g.size = at
+	return g
+}
+
+func roundUp(n uint64) uint64 { return (n + pageSize - 1) &^ (pageSize - 1) }
+
+// Protection and flags of mmap(2) for the two kinds of memory. MAP_FIXED_NOREPLACE
+// (Linux 4.17) fails where something is mapped already.
+const (
+	protReadWrite   = 0x1 | 0x2
+	protReadExecute = 0x1 | 0x4
+	mapFlags        = 0x02 | 0x20 | 0x100000 // MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
+)
+
+// calls are the system calls that map the region at base: one if it has no data.
+func (g *region) calls(base uint64) []remoteCall {
+	var calls []remoteCall
+	add := func(from, to, prot uint64) {
+		if from < to {
+			calls = append(calls, remoteCall{
+				number: unix.SYS_MMAP, want: base + from,
+				args: [6]uint64{base + from, to - from, prot, mapFlags, ^uint64(0), 0},
+			})
+		}
+	}
+	at := uint64(0)
+	for _, w := range g.writable {
+		add(at, w.start, protReadExecute)
+		add(w.start, w.end, protReadWrite)
+		at = w.end
+	}
+	add(at, g.size, protReadExecute)
+	return calls
+}
+
+// reach is how far a jump or a rip-relative operand goes, with room to spare
+// for the size of an instruction.
+const reach = 1<<31 - 1<<16
+
+// lowest is the lowest address at which memory is put: well above what the
+// kernel reserves for catching null pointers (vm.mmap_min_addr).
+const lowest = 1 << 20
+
+// places lists where size bytes fit so that every byte of near is within reach,
+// the nearest first.
+func places(maps []mapping, size uint64, near []span) []uint64 {
+	lo, hi := uint64(lowest), uint64(1<<47-pageSize)
+	for _, s := range near {
+		if s.end > reach {
+			lo = max(lo, roundUp(s.end-reach))
+		}
+		hi = min(hi, s.start+reach)
+	}
+	var out []uint64
+	for _, gap := range gaps(maps) {
+		from, to := max(gap.start, lo), min(gap.end, hi)
+		if to > from && to-from >= size {
+			out = append(out, from, to-size)
+		}
+	}
+	home := near[0].start
+	slices.SortFunc(out, func(a, b uint64) int { return cmp.Compare(distance(a, home), distance(b, home)) })
+	return slices.Compact(out)
+}
+
+// gaps are the free ranges. They keep a page from what is mapped, so that
+// neither a neighbour's overrun nor the kernel's merging of mappings reaches us,
+// and leave heap and stack room to grow.
+func gaps(maps []mapping) []span {
+	const top = 1<<47 - pageSize
+	const growth = 256 << 20
+	var out []span
+	free := uint64(lowest)
+	heap := false
+	for i := 0; i <= len(maps); i++ {
+		next := mapping{start: top, end: top}
+		if i < len(maps) {
+			next = maps[i]
+		}
+		gap := span{free + pageSize, min(next.start, top) - pageSize}
+		if heap && gap.end > gap.start {
+			gap.start += min(growth, (gap.end-gap.start)/2) &^ (pageSize - 1)
+		}
+		if next.path == "[stack]" && gap.end > gap.start {
+			gap.end -= min(growth, (gap.end-gap.start)/2) &^ (pageSize - 1)
+		}
+		if gap.end > gap.start && next.start > free {
+			out = append(out, gap)
+		}
+		free, heap = max(free, next.end), next.path == "[heap]"
+	}
+	return out
+}
+
+func distance(a, b uint64) uint64 { return max(a, b) - min(a, b) }

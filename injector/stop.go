@@ -1,0 +1,193 @@
+package injector
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// busy: a thread could not be brought to a safe place in time: result BUSY.
+type busy struct{ reason string }
+
+func (b *busy) Error() string { return b.reason }
+
+func busyf(format string, args ...any) error { return &busy{fmt.Sprintf(format, args...)} }
+
+// stopAll brings every thread of the process, and of processes that share its
+// memory, to a stop, with its registers read. A thread that can't stop (the
+// parent of a vfork, an uninterruptible wait, a frozen cgroup) counts as
+// stopped if it sleeps in the kernel at a place that safe approves of; safe may
+// be nil if none is.
+//
+// Whatever it returns, letGo must follow.
+func (t *tracer) stopAll(deadline time.Time, safe func(pc uint64) bool) error {
+	if err := t.seizeAll(); err != nil {
+		return err
+	}
+	if err := t.seizeSharers(); err != nil {
+		return err
+	}
+	for {
+		before := len(t.threads)
+		if err := t.stopSeized(deadline, safe); err != nil {
+			return err
+		}
+		// A thread may have been created before its creator stopped.
+		if err := t.seizeAll(); err != nil {
+			return err
+		}
+		if len(t.threads) == before {
+			break
+		}
+	}
+	return t.readRegisters()
+}
+
+func (t *tracer) stopSeized(deadline time.Time, safe func(pc uint64) bool) error {
+	for _, th := range t.threads {
+		if err := t.interrupt(th); err != nil {
+			return err
+		}
+	}
+	left := func() (n int) {
+		for _, th := range t.threads {
+			if !th.stopped && !th.gone {
+				n++
+			}
+		}
+		return n
+	}
+	if left() == 0 {
+		return nil
+	}
+	// Threads that cannot stop show within moments; the others need the
+	// processor first, for which the deadline allows.
+	grace := earlier(deadline, time.Now().Add(5*time.Millisecond))
+	for {
+		ok, err := t.wait(grace, func() bool { return left() == 0 })
+		if err != nil || ok {
+			return err
+		}
+		err = t.excuse(safe)
+		var b *busy
+		if err == nil || !errors.As(err, &b) || grace.Equal(deadline) {
+			return err
+		}
+		grace = deadline
+	}
+}
+
+// excuse looks at the threads that have not stopped, one by one.
+func (t *tracer) excuse(safe func(pc uint64) bool) error {
+	for _, th := range t.threads {
+		if th.stopped || th.gone {
+			continue
+		}
+		number, _, pc, running, err := taskSyscall(t.p.proc, th.pid, th.tid)
+		switch {
+		case errors.Is(err, ErrGone):
+			th.gone = true
+			continue
+		case err != nil:
+			return err
+		case running:
+			return busyf("thread %d does not stop", th.tid)
+		case safe == nil || !safe(pc):
+			return busyf("thread %d does not stop, and it waits at %#x, which is to change", th.tid, pc)
+		}
+		if number == unix.SYS_VFORK || number == unix.SYS_CLONE || number == unix.SYS_CLONE3 {
+			// Its child runs in the same memory and is no thread of it.
+			if err := t.stopSharers(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tracer) stopSharers() error {
+	if err := t.seizeSharers(); err != nil {
+		return err
+	}
+	for _, th := range t.threads {
+		if th.pid == t.p.pid {
+			continue
+		}
+		if err := t.interrupt(th); err != nil {
+			return err
+		}
+		ok, err := t.wait(time.Now().Add(borrowLimit/4), func() bool { return th.stopped || th.gone })
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return busyf("process %d, which shares its memory, does not stop", th.pid)
+		}
+	}
+	return nil
+}
+
+// seizeSharers attaches to child processes that share the memory (vfork,
+// clone with CLONE_VM): they can execute the very bytes that are to change.
+func (t *tracer) seizeSharers() error {
+	tids, err := t.p.tasks()
+	if err != nil {
+		return err
+	}
+	for _, tid := range tids {
+		for _, child := range children(t.p.proc, t.p.pid, tid) {
+			if !sharesMemory(t.p.pid, child) {
+				continue
+			}
+			if err := t.seizeTasks(child); err != nil && !errors.Is(err, ErrGone) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// children lists the child processes that one task has started; none where the
+// kernel has no such list (CONFIG_PROC_CHILDREN).
+func children(proc string, pid, tid int) []int {
+	text, err := os.ReadFile(fmt.Sprintf("%s/%d/task/%d/children", proc, pid, tid))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, f := range strings.Fields(string(text)) {
+		if n, err := strconv.Atoi(f); err == nil {
+			pids = append(pids, n)
+		}
+	}
+	return pids
+}
+
+// sharesMemory asks the kernel whether two processes have one address space.
+func sharesMemory(a, b int) bool {
+	const kcmpVM = 1
+	r, _, errno := unix.RawSyscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
+	return errno == 0 && r == 0
+}
+
+// readRegisters reads the registers of all stopped threads and hides the stop
+// from those whose system call it would end with EINTR.
+func (t *tracer) readRegisters() error {
+	for _, th := range t.threads {
+		if !th.stopped || th.gone {
+			continue
+		}
+		if err := t.registers(th); err != nil {
+			return err
+		}
+		if th.signal == 0 && hideStop(&th.regs) {
+			th.dirty = true
+		}
+	}
+	return nil
+}

@@ -1,0 +1,310 @@
+package injector
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A tracer holds the ptrace attachments to one process. The kernel accepts
+// ptrace requests from the attaching thread only (ptrace(2)), so every method
+// must run on the goroutine that trace started.
+type tracer struct {
+	p       *process
+	threads []*thread
+	byID    map[int]*thread
+	// since is when the first thread was interrupted, stopped the longest time
+	// for which threads were held so far.
+	since   time.Time
+	stopped time.Duration
+}
+
+// A thread is one task that the tracer has seized.
+type thread struct {
+	tid int
+	// pid is the process to which the task belongs: the target, or a process
+	// that shares its memory.
+	pid int
+	// stopped: the task is in a ptrace stop and takes requests.
+	stopped bool
+	// group: it was found in a job-control stop and must stay in one.
+	group bool
+	// signal is what it was about to receive; it gets it when it is let go.
+	signal unix.Signal
+	// gone: the task has ended.
+	gone bool
+	regs unix.PtraceRegs
+	// dirty: regs differ from the task's registers.
+	dirty bool
+}
+
+// trace runs f with a new tracer on an operating-system thread of its own,
+// which ends afterwards: the kernel then lets go whatever could not be
+// detached. The main thread is never used, because Go parks it rather than
+// let it end (runtime.mexit), and its tracees would stay frozen.
+func trace(p *process, f func(*tracer) error) error {
+	errc := make(chan error, 1)
+	go traceThread(p, f, errc)
+	return <-errc
+}
+
+func traceThread(p *process, f func(*tracer) error, errc chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		inner := make(chan error, 1)
+		go traceThread(p, f, inner)
+		err := <-inner
+		runtime.UnlockOSThread()
+		errc <- err
+		return
+	}
+	t := &tracer{p: p, byID: make(map[int]*thread)}
+	err := f(t)
+	errc <- errors.Join(err, t.letGo())
+}
+
+// seize attaches to one task without stopping it. It reports whether the task
+// is there to be traced: one that has ended meanwhile is not an error.
+func (t *tracer) seize(pid, tid int) (*thread, error) {
+	if th := t.byID[tid]; th != nil {
+		return th, nil
+	}
+	switch err := unix.PtraceSeize(tid); {
+	case err == nil:
+	case errors.Is(err, unix.ESRCH):
+		return nil, nil
+	case errors.Is(err, unix.EPERM):
+		return nil, t.refusal(pid, tid)
+	default:
+		return nil, fmt.Errorf("pid %d: thread %d: attach: %w", pid, tid, err)
+	}
+	th := &thread{tid: tid, pid: pid}
+	t.byID[tid] = th
+	t.threads = append(t.threads, th)
+	return th, nil
+}
+
+// refusal explains an EPERM of PTRACE_SEIZE; nil means that the task has ended.
+func (t *tracer) refusal(pid, tid int) error {
+	st, err := readTaskStatus(t.p.proc, pid, tid)
+	if errors.Is(err, ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case st.State == 'Z' || st.State == 'X':
+		return nil
+	case st.TracerPid != 0:
+		return blockedf("thread %d is traced by process %d already", tid, st.TracerPid)
+	}
+	return fmt.Errorf("pid %d: thread %d: attach: %w", pid, tid, ErrPermission)
+}
+
+// seizeAll attaches to every thread of the process and of every process that
+// shares its memory, until a listing shows none that is new.
+func (t *tracer) seizeAll() error {
+	for {
+		before := len(t.threads)
+		if err := t.seizeTasks(t.p.pid); err != nil {
+			return err
+		}
+		if len(t.threads) == before {
+			return nil
+		}
+	}
+}
+
+func (t *tracer) seizeTasks(pid int) error {
+	tids, err := listTasks(t.p.proc, pid)
+	if err != nil {
+		return err
+	}
+	for _, tid := range tids {
+		if _, err := t.seize(pid, tid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interrupt asks one running task to stop (PTRACE_INTERRUPT): no signal is
+// sent, a job-control stop is left in place, and a waiting parent sees nothing.
+func (t *tracer) interrupt(th *thread) error {
+	if th.gone || th.stopped {
+		return nil
+	}
+	if t.since.IsZero() {
+		t.since = time.Now()
+	}
+	if err := unix.PtraceInterrupt(th.tid); err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			th.gone = true
+			return nil
+		}
+		return fmt.Errorf("pid %d: thread %d: interrupt: %w", th.pid, th.tid, err)
+	}
+	return nil
+}
+
+// wait takes the news of tasks until done says so or the deadline passes, and
+// reports whether done said so. It spins briefly: a wake-up costs more than
+// most stops take; but it sleeps soon, since on a full machine the very task
+// that it waits for needs this processor.
+func (t *tracer) wait(deadline time.Time, done func() bool) (bool, error) {
+	const spins, least, most = 40, 20 * time.Microsecond, time.Millisecond
+	pause := least
+	for i := 0; ; i++ {
+		news, err := t.poll()
+		if err != nil {
+			return false, err
+		}
+		if done() {
+			return true, nil
+		}
+		if news {
+			continue
+		}
+		if !time.Now().Before(deadline) {
+			return false, nil
+		}
+		if i < spins {
+			schedYield()
+			continue
+		}
+		nanosleep(pause)
+		pause = min(2*pause, most)
+	}
+}
+
+// poll takes one piece of news, if there is any.
+func (t *tracer) poll() (bool, error) {
+	var ws unix.WaitStatus
+	// __WNOTHREAD: the tasks of this thread only, never another tracer's.
+	tid, err := unix.Wait4(-1, &ws, unix.WNOHANG|unix.WALL|unix.WNOTHREAD, nil)
+	switch {
+	case errors.Is(err, unix.EINTR):
+		return true, nil
+	case errors.Is(err, unix.ECHILD), err == nil && tid == 0:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("pid %d: wait: %w", t.p.pid, err)
+	}
+	if th := t.byID[tid]; th != nil {
+		th.take(ws)
+	}
+	return true, nil
+}
+
+// take records what a task reported.
+func (th *thread) take(ws unix.WaitStatus) {
+	if !ws.Stopped() {
+		th.gone, th.stopped = true, false
+		return
+	}
+	th.stopped, th.signal, th.group = true, 0, false
+	sig := ws.StopSignal()
+	switch int(ws) >> 16 {
+	case unix.PTRACE_EVENT_STOP:
+		th.group = sig != unix.SIGTRAP
+	case 0:
+		if sig != syscallStop {
+			th.signal = sig
+		}
+	}
+}
+
+// syscallStop is how PTRACE_O_TRACESYSGOOD marks a system-call stop.
+const syscallStop = unix.SIGTRAP | 0x80
+
+// resume lets a stopped task run on, with the registers set for it, still
+// attached. request is PTRACE_CONT or PTRACE_SYSCALL.
+func (t *tracer) resume(th *thread, request int) error {
+	if err := t.flush(th); err != nil {
+		return err
+	}
+	if err := ptrace(request, th.tid, uintptr(th.signal)); err != nil {
+		return th.lost("continue", err)
+	}
+	th.stopped, th.signal = false, 0
+	return nil
+}
+
+// flush writes changed registers.
+func (t *tracer) flush(th *thread) error {
+	if !th.dirty {
+		return nil
+	}
+	if err := unix.PtraceSetRegs(th.tid, &th.regs); err != nil {
+		return th.lost("set registers", err)
+	}
+	th.dirty = false
+	return nil
+}
+
+// registers reads the registers of a stopped task into th.regs.
+func (t *tracer) registers(th *thread) error {
+	if err := unix.PtraceGetRegs(th.tid, &th.regs); err != nil {
+		return th.lost("get registers", err)
+	}
+	return nil
+}
+
+// lost turns ESRCH, which a killed task answers, into th.gone.
+func (th *thread) lost(what string, err error) error {
+	if errors.Is(err, unix.ESRCH) {
+		th.gone, th.stopped, th.dirty = true, false, false
+		return nil
+	}
+	return fmt.Errorf("pid %d: thread %d: %s: %w", th.pid, th.tid, what, err)
+}
+
+// letGo detaches every task that is stopped, each with the signal that it was
+// about to receive, and measures the stop. Tasks that never stopped are let go
+// by the kernel when this operating-system thread ends.
+func (t *tracer) letGo() error {
+	var errs []error
+	for _, th := range t.threads {
+		if th.gone || !th.stopped {
+			continue
+		}
+		errs = append(errs, t.flush(th))
+		if err := ptrace(unix.PTRACE_DETACH, th.tid, uintptr(th.signal)); err != nil {
+			errs = append(errs, th.lost("detach", err))
+			continue
+		}
+		th.stopped = false
+		delete(t.byID, th.tid)
+	}
+	t.threads = slices.DeleteFunc(t.threads, func(th *thread) bool { return t.byID[th.tid] == nil })
+	t.measure()
+	return errors.Join(errs...)
+}
+
+// measure closes the interval that the first interrupt opened.
+func (t *tracer) measure() {
+	if !t.since.IsZero() {
+		t.stopped = max(t.stopped, time.Since(t.since))
+		t.since = time.Time{}
+	}
+}
+
+// ptrace makes a request that takes no pointer.
+func ptrace(request, tid int, data uintptr) error {
+	if _, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), 0, data, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func schedYield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
+func nanosleep(d time.Duration) {
+	ts := unix.NsecToTimespec(d.Nanoseconds())
+	_ = unix.Nanosleep(&ts, nil) // woken early by a signal: the caller looks again anyway
+}
