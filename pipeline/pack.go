@@ -31,6 +31,7 @@ func Pack(file string) (string, error) {
 	}
 	in := livepatch.PackInput{Description: d}
 	if list != nil {
+		d.Target = list.Library.Name
 		err = resolveListed(&in, list)
 	} else {
 		err = resolveLibrary(&in)

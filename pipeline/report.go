@@ -3,6 +3,8 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
@@ -79,6 +81,19 @@ func entryKind(patch Patch, build *elfinfo.Build) string {
 // patch and then of the records.
 type Report struct {
 	Rows []Row
+}
+
+// containers are the base names of the containers, sorted and once each: builds
+// with the same build-id share one.
+func (r *Report) containers() []string {
+	var names []string
+	for _, row := range r.Rows {
+		if row.Container != "" {
+			names = append(names, filepath.Base(row.Container))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Err is nil if no row failed. If all failed for the same kind of reason as the

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,11 +50,14 @@ func (o Options) versions() versions.Options {
 	return versions.Options{Store: o.Store, Jobs: o.Jobs, Offline: o.Offline, Log: o.Log, Progress: o.Progress}
 }
 
-// ErrNoRecords says that the project has no version records.
-var ErrNoRecords = errors.New("no version records")
-
-// ErrNoRepositories says that lpbuild.yaml lists no repository.
-var ErrNoRepositories = errors.New("no repositories in " + ConfigFile)
+var (
+	// ErrNoRecords says that the project has no version records.
+	ErrNoRecords = errors.New("no version records")
+	// ErrNoRepositories says that lpbuild.yaml lists no repository.
+	ErrNoRepositories = errors.New("no repositories in " + ConfigFile)
+	// ErrNewBuilds says that the repositories have builds that the lock lacks.
+	ErrNewBuilds = errors.New("new builds since versions.lock was written")
+)
 
 // request is what the project asks of package versions.
 func (p *Project) request() (versions.Request, error) {
@@ -132,14 +136,14 @@ func noRecords(err error) error {
 }
 
 // Make builds one container for every live patch and build into build/. What
-// an earlier run left there and no live patch wants any more is removed, if all
-// live patches are selected.
+// an earlier run left there and no live patch wants any more is removed, and the
+// manifest of the set is written, if all live patches are selected.
 func (p *Project) Make(ctx context.Context, opts Options) (*Report, error) {
 	report, err := p.each(ctx, "make", builder.Make, opts)
 	if err != nil || p.selected {
 		return report, err
 	}
-	return report, p.prune(report)
+	return report, errors.Join(p.prune(report), p.writeManifest(report))
 }
 
 // Check finds everything that Make would refuse, and writes nothing.
@@ -225,12 +229,9 @@ func (p *Project) prune(report *Report) error {
 	if err != nil {
 		return err
 	}
-	wanted := make(map[string]bool)
-	for _, row := range report.Rows {
-		wanted[filepath.Base(row.Container)] = true
-	}
+	wanted := report.containers()
 	for _, file := range present {
-		if !wanted[filepath.Base(file)] {
+		if !slices.Contains(wanted, filepath.Base(file)) {
 			if err := os.Remove(file); err != nil {
 				return err
 			}

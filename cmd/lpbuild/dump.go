@@ -126,7 +126,9 @@ func (d *dumped) write(w io.Writer) error {
 		line("comment", "%q", strings.TrimSpace(comment))
 	}
 	if i := d.Info; i != nil {
-		line("set", "%s %s, %s", i.Set, i.SetVersion, i.Patch)
+		if i.Set != "" {
+			line("set", "%s %s, %s", i.Set, i.SetVersion, i.Patch)
+		}
 		for _, nevra := range i.NEVRAs {
 			line("package", "%s", nevra)
 		}

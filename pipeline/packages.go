@@ -1,0 +1,110 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/pipeline/dist"
+	"github.com/lpbuild/lpbuild/rpmhook"
+)
+
+// PackageOptions are those of a stage and of what it packages.
+type PackageOptions struct {
+	Options
+	// Release is RPM's release (default: 1).
+	Release string
+	// OutDir gets the packages (default: dist/ of the project).
+	OutDir string
+	// Compress is the payload compression of an RPM, xz (default) or zstd.
+	Compress string
+}
+
+// distPackage is what package dist is to write.
+func (p *Project) distPackage(opts PackageOptions) (dist.Package, error) {
+	records, err := p.records()
+	if err != nil {
+		return dist.Package{}, err
+	}
+	out := dist.Package{
+		Name: p.Name, Version: p.Version, Release: opts.Release,
+		Summary: p.Summary, License: p.License, URL: p.URL, Description: p.Config.Description,
+		Requires: p.Requires, ProjectDir: p.Dir, OutDir: opts.OutDir, Compress: opts.Compress,
+	}
+	for _, b := range records {
+		out.BuildIDs = append(out.BuildIDs, string(b.BuildID))
+	}
+	out.Time, err = dist.SourceDate(newest(records))
+	return out, err
+}
+
+func newest(records []*elfinfo.Build) time.Time {
+	var t time.Time
+	for _, b := range records {
+		if b.BuildTime.After(t) {
+			t = b.BuildTime
+		}
+	}
+	return t
+}
+
+// Dist writes the source package into dist/ and returns the paths of its files.
+func (p *Project) Dist(ctx context.Context, opts PackageOptions) ([]string, error) {
+	pkg, err := p.distPackage(opts)
+	if err != nil {
+		return nil, err
+	}
+	files, err := dist.Source(ctx, pkg)
+	if err != nil {
+		return nil, err
+	}
+	return []string{files.Tarball, files.Spec, files.Changes}, nil
+}
+
+// RPM makes all containers, writes the binary RPM into dist/ and returns its
+// path. If any container fails there is no RPM: the path is then "" and the
+// report says why.
+func (p *Project) RPM(ctx context.Context, opts PackageOptions) (string, *Report, error) {
+	pkg, err := p.distPackage(opts)
+	if err != nil {
+		return "", nil, err
+	}
+	report, err := p.Make(ctx, opts.Options)
+	if err != nil || report.Err() != nil {
+		return "", report, err
+	}
+	file, err := dist.RPM(ctx, pkg)
+	return file, report, err
+}
+
+// RuntimeRPM writes the package that the live-patch RPM requires, in lpbuild's
+// own version, with the programs rpm-helper and lpctl from binDir. Its path is
+// returned.
+func (p *Project) RuntimeRPM(ctx context.Context, version, binDir string, opts PackageOptions) (string, error) {
+	pkg, err := p.distPackage(opts)
+	if err != nil {
+		return "", err
+	}
+	return dist.RuntimeRPM(ctx, dist.Package{
+		Version: version, Release: pkg.Release, ProjectDir: pkg.ProjectDir,
+		OutDir: pkg.OutDir, Compress: pkg.Compress, Time: pkg.Time,
+	}, binDir)
+}
+
+// writeManifest notes in build/ which containers are the set. A set of which a
+// container failed has no manifest.
+func (p *Project) writeManifest(report *Report) error {
+	dir := filepath.Join(p.Dir, BuildDir)
+	if report.Err() != nil {
+		err := os.Remove(filepath.Join(dir, rpmhook.ManifestName))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return dist.WriteManifest(dir, p.Name, p.Version, report.containers())
+}
