@@ -33,6 +33,17 @@ var (
 type refusal struct {
 	reason string
 	causes []error
+	// named says that the reason names the build already.
+	named bool
+}
+
+// nameBuild says which build an error is about.
+func nameBuild(err error, b *elfinfo.Build) error {
+	var r *refusal
+	if errors.As(err, &r) && r.named {
+		return err
+	}
+	return fmt.Errorf("%s: %s: %w", b.NEVRA, b.Soname, err)
 }
 
 // refuse makes a refusal of kind, with the error that led to it if there is one.

@@ -102,7 +102,13 @@ func (m *maker) prepare(ctx context.Context) error {
 	if log != "" {
 		m.opts.log().Warn("compiler warnings", "patch", m.patch.Name, "output", log)
 	}
-	return m.checkReplacements()
+	if err := m.checkReplacements(); err != nil {
+		return err
+	}
+	if m.prototypes, err = m.readPrototypes(ctx); err != nil {
+		m.opts.log().Debug("prototypes of the replacements are unknown", "patch", m.patch.Name, "error", err)
+	}
+	return context.Cause(ctx)
 }
 
 // readDepends reads the patch ids of the patches that must be applied before.
@@ -280,7 +286,7 @@ func (m *maker) refuse(i int, err error) {
 	if name, nameErr := containerName(m.patch.Name, b.NEVRA, b); m.write && nameErr == nil {
 		_ = os.Remove(filepath.Join(m.opts.OutDir, name))
 	}
-	m.report(i, Outcome{Build: b, Err: fmt.Errorf("%s: %s: %w", b.NEVRA, b.Soname, err)})
+	m.report(i, Outcome{Build: b, Err: nameBuild(err, b)})
 }
 
 func (m *maker) report(i int, o Outcome) {
@@ -296,7 +302,7 @@ func (m *maker) report(i int, o Outcome) {
 func (m *maker) abandon(err error) {
 	for i := range m.outcomes {
 		if o := &m.outcomes[i]; !m.done[i] {
-			o.Err = fmt.Errorf("%s: %w", o.Build.NEVRA, err)
+			o.Err = nameBuild(err, o.Build)
 		}
 	}
 }

@@ -30,6 +30,9 @@ func (m *maker) newPlan(b *elfinfo.Build) (*plan, error) {
 	if want := path.Base(m.desc.Target); want != b.Soname && want != path.Base(b.Library) {
 		return nil, refuse(ErrTarget, nil, "the description is for %s, this is %s", want, b.Soname)
 	}
+	if _, err := containerName(m.patch.Name, b.NEVRA, b); err != nil {
+		return nil, err
+	}
 	for _, u := range m.desc.Units {
 		f, err := p.function(u)
 		if err != nil {
@@ -58,7 +61,7 @@ func (p *plan) function(u livepatch.Unit) (*elfinfo.Function, error) {
 	name := u.Name()
 	f, err := p.build.Function(name)
 	if err != nil {
-		return nil, lookupRefusal("function", name, err)
+		return nil, lookupRefusal(err)
 	}
 	if f.Kind == "ifunc" {
 		return nil, refuse(ErrNotLivepatchable, nil,
@@ -70,15 +73,14 @@ func (p *plan) function(u livepatch.Unit) (*elfinfo.Function, error) {
 	return f, nil
 }
 
-// lookupRefusal words the error of a look-up in a record.
-func lookupRefusal(what, name string, err error) error {
-	switch {
-	case errors.Is(err, elfinfo.ErrNotRecorded):
-		return refuse(ErrNotFound, err, "%s %s: not recorded in versions/: run \"lpbuild download\" again", what, name)
-	case errors.Is(err, elfinfo.ErrMissing):
-		return refuse(ErrNotFound, err, "%s %s: not found in this build", what, name)
+// lookupRefusal takes over the error of a look-up in a record: it names the
+// build, and says what to write or to do instead.
+func lookupRefusal(err error) error {
+	r := &refusal{reason: err.Error(), named: true, causes: []error{err}}
+	if errors.Is(err, elfinfo.ErrNotRecorded) || errors.Is(err, elfinfo.ErrMissing) {
+		r.causes = append(r.causes, ErrNotFound)
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return r
 }
 
 // overlap refuses two units that would write to the same bytes.
@@ -118,7 +120,7 @@ func (p *plan) target(r livepatch.Reference) (uint64, error) {
 	} else if errors.Is(ferr, elfinfo.ErrAmbiguous) {
 		err = ferr
 	}
-	return 0, lookupRefusal("variable", name, err)
+	return 0, lookupRefusal(err)
 }
 
 func tlsMismatch(tls bool) string {
@@ -134,19 +136,8 @@ func (p *plan) warnUnit(m *maker, u livepatch.Unit, f *elfinfo.Function) {
 		p.warnings = append(p.warnings, fmt.Sprintf("function %s is also inlined into %s: these keep the old code",
 			u.Name(), strings.Join(f.InlinedInto, ", ")))
 	}
-	have := m.prototypes[u.New]
-	if have != "" && f.Prototype != "" && normalPrototype(have, u.New) != normalPrototype(f.Prototype, u.Old) {
-		p.warnings = append(p.warnings, fmt.Sprintf("function %s is %q in this build, its replacement %q",
-			u.Name(), f.Prototype, have))
+	if diff := prototypeDifference(f.Prototype, m.prototypes[u.New]); diff != "" {
+		p.warnings = append(p.warnings, fmt.Sprintf("replacement %s of %s: %s (the build has %s)",
+			u.New, u.Name(), diff, f.Prototype))
 	}
-}
-
-// normalPrototype replaces the function's own name, so that prototypes of
-// functions of different names can be compared.
-func normalPrototype(prototype, name string) string {
-	before, after, ok := strings.Cut(prototype, name+"(")
-	if !ok {
-		return prototype
-	}
-	return before + "(" + after
 }
