@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A program is a running test program. It has a process group of its own,
@@ -63,9 +66,27 @@ func (p *program) run(ctx context.Context, argv, env []string, started chan<- er
 	}
 	p.pid, p.stdin, p.said = cmd.Process.Pid, stdin, record(stdout)
 	started <- nil
-	p.err = cmd.Wait()
+	p.err = errors.Join(awaitExit(p.pid), cmd.Wait())
 	close(p.exited)
 	w.Close() //nolint:errcheck // a pipe in memory; the transcript ends after exited is closed
+}
+
+// awaitExit waits until a child can be waited for. Waiting at once would take
+// the ptrace stops away from the injector: whoever waits for a child that a
+// thread of the same process traces gets those too, whatever the options
+// (kernel/exit.c, wait_task_stopped). A pidfd is readable only in the end.
+func awaitExit(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return os.NewSyscallError("pidfd_open", err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("poll", err)
+		}
+	}
 }
 
 // finish closes the program's input and waits until it has ended. A program

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"io"
+
+	"github.com/lpbuild/lpbuild/cmd/internal/cli"
+)
+
+const projectFile = `A project file is strict YAML: a key that is not listed here, or that is there twice, is an error.
+
+  name           name of the live-patch package
+  version        its version, without "-"
+  summary        one line
+  description    a paragraph (default: the summary)
+  license        SPDX expression
+  url            home page
+  package        the package whose library is patched
+  debug_package  the package with its debug symbols (default: PACKAGE-debuginfo)
+  libraries      list of absolute paths in the package
+  arches         list (default: x86_64)
+  repositories   list of mappings: name, url, keys
+  support        how long after its build date a build gets live patches,
+                 as "13 months" (days, weeks, months, years; default: for ever)
+  patches        list of folders below livepatches/ (default: all)
+  requires       list of further requirements of the RPM
+  expect         mapping from a live patch to before and after: the lines
+                 that its test program prints
+
+The url of a repository is http, https or file, or a path relative to the project, of a folder with repodata/ or
+simply with RPMs. keys are files with OpenPGP public keys, relative to the project; packages and metadata that none of
+them signed are refused.`
+
+const projectFolder = `  lpbuild.yaml          the project file
+  versions.lock         every shipped build
+  versions/             the record of each: all that make and check need
+  livepatches/NAME/     NAME.c, NAME.in and test.c
+  keys/                 the keys that sign the repositories
+  build/                containers, NAME_NEVRA_SONAME_BUILDID.so, and set.json
+  dist/                 packages
+
+Packages and unpacked libraries are kept in lpbuild/ in the user's cache folder ($XDG_CACHE_HOME, default ~/.cache).`
+
+// manPage is the manual page lpbuild(1).
+func manPage() []byte {
+	return cli.Man(newApp(io.Discard, io.Discard), cli.ManPage{
+		Section:     "1",
+		Description: about,
+		Sections: []cli.ManSection{
+			{Title: "FILES", Text: projectFolder},
+			{Title: "PROJECT FILE", Text: projectFile},
+			{Title: "ENVIRONMENT", Text: "SOURCE_DATE_EPOCH, in seconds since 1970, is the time of everything in packages; the default is the build time of the newest shipped build."},
+		},
+		SeeAlso: []string{"lpctl(1)", "rpm-helper(8)"},
+	})
+}

@@ -1,0 +1,1 @@
+const char *greeting_lp(void) { return "good day"; }
