@@ -1,9 +1,10 @@
 /* A process that calls answer() in several threads and says what it answers:
  *   target BUSY IDLE
- * BUSY threads call without pause, IDLE threads call after every byte that a
- * pipe gives them. A line "TID ANSWER" is written whenever a thread's answer
- * changes. On standard input: a line makes every idle thread call once; end of
- * file ends the process. "ready" is written when all threads have called. */
+ * BUSY threads call without pause, IDLE threads once for every byte on standard
+ * input, and so does the main thread; "called" is written when all of these
+ * have. A line "TID ANSWER" is written whenever a thread's answer changes.
+ * "ready" is written when every thread has called once. End of file ends the
+ * process. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@
 int answer(void);
 int second(int);
 
-static int idle_pipe[2];
+#define MAX_IDLE 4096
+static int ask[MAX_IDLE][2], done[2];
 static pthread_barrier_t called;
 
 static int combined(void) { return 1000 * answer() + second(0); }
@@ -55,8 +57,11 @@ static void *idle(void *arg)
 	char byte;
 	say(&last, combined());
 	pthread_barrier_wait(&called);
-	while (read(idle_pipe[0], &byte, 1) == 1)
+	while (read(*(int *)arg, &byte, 1) == 1) {
 		say(&last, combined());
+		if (write(done[1], &byte, 1) != 1)
+			_exit(5);
+	}
 	_exit(4); /* an interrupted read must have been restarted */
 	return arg;
 }
@@ -69,12 +74,15 @@ int main(int argc, char **argv)
 	pthread_attr_t attr;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 64 * 1024);
-	if (pipe(idle_pipe))
+	if (nidle > MAX_IDLE || pipe(done))
 		return 2;
 	pthread_barrier_init(&called, NULL, nbusy + nidle + 1);
 	for (int i = 0; i < nbusy + nidle; i++) {
 		pthread_t t;
-		if (pthread_create(&t, &attr, i < nbusy ? busy : idle, NULL))
+		int n = i - nbusy;
+		if (n >= 0 && pipe(ask[n]))
+			return 2;
+		if (pthread_create(&t, &attr, n < 0 ? busy : idle, n < 0 ? NULL : &ask[n][0]))
 			return 2;
 	}
 	pthread_barrier_wait(&called);
@@ -82,7 +90,10 @@ int main(int argc, char **argv)
 	dprintf(1, "ready\n");
 	while (read(0, &byte, 1) == 1) {
 		for (int i = 0; i < nidle; i++)
-			if (write(idle_pipe[1], "x", 1) != 1)
+			if (write(ask[i][1], "x", 1) != 1)
+				return 2;
+		for (int i = 0; i < nidle; i++)
+			if (read(done[0], &byte, 1) != 1)
 				return 2;
 		say(&last, combined());
 		dprintf(1, "called\n");
