@@ -93,6 +93,11 @@ func TestEmbedKeepsWhatIsLoadedAndEverySymbol(t *testing.T) {
 					t.Errorf("section %s changed: %v", s.Name, err)
 				}
 			}
+			for _, s := range after.Sections {
+				if s.Addralign > 1 && s.Offset%s.Addralign != 0 {
+					t.Errorf("section %s: offset %#x, alignment %d", s.Name, s.Offset, s.Addralign)
+				}
+			}
 			if diff := cmp.Diff(symbolSections(before), symbolSections(after)); diff != "" {
 				t.Errorf("symbols:\n%s", diff)
 			}
@@ -276,17 +281,33 @@ int main(int argc, char **argv) {
 	}
 }
 
-// A symbol may lie in a section that is not loaded, and such a section moves
-// when one before it is removed.
-func TestSymbolsFollowTheirSection(t *testing.T) {
+// Symbols and relocations may be of a section that is not loaded, and such a
+// section moves when one before it is removed.
+func TestSymbolsAndRelocationsFollowTheirSection(t *testing.T) {
 	source := patchSource + `__asm__(".pushsection .extra,\"\"\nextra_symbol: .long 1\n.popsection");`
-	file := compile(t, source)
+	file := compile(t, source, "-g")
+	img, err := parseImage(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// ld writes relocations of such sections only together with section symbols,
+	// which would pin .comment; so one debug section is relabelled.
+	for name, field := range map[string]int{".symtab": 40, ".debug_info": 44} {
+		i, _ := img.section(name)
+		forge(t, file, ".debug_line", field, 4, uint64(i))
+	}
+	forge(t, file, ".debug_line", 4, 4, uint64(elf.SHT_RELA))
 	before, after := openELF(t, file), openELF(t, embed(t, file, []Section{{Name: ".comment", Remove: true}}))
 	if len(after.Sections) != len(before.Sections)-1 {
 		t.Fatalf("%d sections before, %d after", len(before.Sections), len(after.Sections))
 	}
 	if diff := cmp.Diff(symbolSections(before), symbolSections(after)); diff != "" {
 		t.Error(diff)
+	}
+	want := sectionLinks(before)
+	delete(want, ".comment")
+	if diff := cmp.Diff(want, sectionLinks(after)); diff != "" || want[".debug_line"] != ".symtab .debug_info" {
+		t.Errorf("section links %v:\n%s", want, diff)
 	}
 	if all := fmt.Sprint(symbolSections(after)); !strings.Contains(all, "extra_symbol 0x0 0 .extra") {
 		t.Errorf("extra_symbol moved: %s", all)

@@ -1,6 +1,7 @@
 package livepatch
 
 import (
+	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -38,7 +39,7 @@ func TestForgedSectionHeaders(t *testing.T) {
 	}{
 		{"offset outside", ".symtab", 24, 8, math.MaxUint64, ErrCorrupt},
 		{"size outside", ".symtab", 32, 8, 1 << 62, ErrCorrupt},
-		{"offset and size wrap", ".symtab", 32, 8, math.MaxUint64 - 8, ErrCorrupt},
+		{"offset and size wrap", ".symtab", 32, 8, math.MaxUint64 - 15, ErrCorrupt},
 		{"name outside", ".symtab", 0, 4, math.MaxUint32, ErrCorrupt},
 		{"first is not null", "", 4, 4, uint64(elf.SHT_SYMTAB), ErrCorrupt},
 		{"link outside", ".symtab", 40, 4, 4000, ErrCorrupt},
@@ -101,6 +102,48 @@ func TestNoSegments(t *testing.T) {
 	}
 	if got, _ := openELF(t, out).Section(".ulp").Data(); string(got) != "apply" {
 		t.Errorf(".ulp holds %q", got)
+	}
+}
+
+// A section inside a segment stays where it is, even if nothing loads it.
+func TestSectionsInsideSegmentsStay(t *testing.T) {
+	file := patchELF(t)
+	img, err := parseImage(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Stretch PT_GNU_STACK, which maps nothing, over the whole file.
+	for i, p := range img.segments {
+		if elf.ProgType(p.Type) == elf.PT_GNU_STACK {
+			at := file[int(img.header.Phoff)+i*segmentSize:]
+			binary.LittleEndian.PutUint64(at[32:], uint64(len(file)))
+		}
+	}
+	out := embed(t, file, twoSections)
+	if !bytes.Equal(file[headerSize:], out[headerSize:len(file)]) {
+		t.Error("bytes of the segment changed")
+	}
+	before, after := openELF(t, file), openELF(t, out)
+	if b, a := before.Section(".symtab").Offset, after.Section(".symtab").Offset; a != b {
+		t.Errorf(".symtab moved from %#x to %#x", b, a)
+	}
+	if again := embed(t, out, twoSections); !bytes.Equal(again, out) {
+		t.Errorf("%d bytes, then %d", len(out), len(again))
+	}
+}
+
+// Where the section name table also holds symbol names, nothing is cut off it.
+func TestSharedNameTableOnlyGrows(t *testing.T) {
+	once := embed(t, patchELF(t), twoSections)
+	img, err := parseImage(once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forge(t, once, ".symtab", 40, 4, uint64(img.header.Shstrndx))
+	out := embed(t, once, []Section{{Name: ".ulp", Remove: true}, {Name: ".lpbuild", Remove: true}})
+	want := openELF(t, once).Section(".shstrtab").Size
+	if got := openELF(t, out).Section(".shstrtab").Size; got != want {
+		t.Errorf("name table of %d bytes has %d", want, got)
 	}
 }
 

@@ -192,6 +192,7 @@ func TestPackRefuses(t *testing.T) {
 	}{
 		{"replacement missing", "", nil, func(in *PackInput) { in.Description.Units[0].New = "absent" }, "patch.dsc:5:1: absent is not an exported function of patch.so"},
 		{"replacement local", "", nil, func(in *PackInput) { in.Description.Units[0].New = "helper" }, "helper is not an exported function"},
+		{"replacement imported", patchSource + "int puts(const char *); int use(void) { return puts(\"\"); }", nil, func(in *PackInput) { in.Description.Units[0].New = "puts" }, "puts is not an exported function"},
 		{"replacement is data", "", nil, func(in *PackInput) { in.Description.Units[0].New = "klp_counter" }, "klp_counter is not an exported function"},
 		{"variable missing", "", nil, func(in *PackInput) { in.Description.References[0].Reference = "absent" }, "patch.dsc:7:1: absent is not a variable of patch.so"},
 		{"variable is a function", "", nil, func(in *PackInput) { in.Description.References[0].Reference = "helper" }, "helper is not a variable"},
@@ -240,6 +241,30 @@ func compileVariant(t *testing.T, source string, flags []string) []byte {
 		flags = []string{second}
 	}
 	return compile(t, source, flags...)
+}
+
+// An exported variable is preferred to a local one of another source file.
+func TestPackPrefersExportedVariable(t *testing.T) {
+	second := t.TempDir() + "/second.c"
+	writeFile(t, second, []byte("static long klp_counter[2] __attribute__((used));\n"))
+	file := compile(t, patchSource, second)
+	out, err := Pack(file, testInput(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ReadContainer("patch.so", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dynamic, err := openELF(t, file).DynamicSymbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range dynamic {
+		if s.Name == "klp_counter" && c.Apply.References[2].PatchOffset != s.Value {
+			t.Errorf("offset %#x, want %#x", c.Apply.References[2].PatchOffset, s.Value)
+		}
+	}
 }
 
 func TestReadContainerRefuses(t *testing.T) {

@@ -147,7 +147,7 @@ func (c *Container) agree() error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(id, c.Apply.BuildID) && !bytes.Equal(metadataBuildID(id), c.Apply.BuildID) {
+	if !bytes.Equal(metadataBuildID(id), c.Apply.BuildID) {
 		return errors.New(".lpbuild is for another build-id than .ulp")
 	}
 	if len(c.Info.Functions) != len(c.Apply.Units) {
