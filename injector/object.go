@@ -197,11 +197,28 @@ func instances(f *cachedFile, group, maps []mapping) []*object {
 				o.maps = append(o.maps, n)
 			}
 		}
-		if len(o.maps) > 0 && slices.ContainsFunc(o.maps, func(n mapping) bool { return n == m }) {
+		if o.complete(m) {
 			objs = append(objs, o)
 		}
 	}
 	return objs
+}
+
+// complete says whether every segment is mapped where the bias puts it, from
+// the file of m or, where a program has moved its code to larger pages, from
+// none.
+func (o *object) complete(m mapping) bool {
+	for _, s := range o.cached.segments {
+		if s.Type != elf.PT_LOAD || s.Filesz == 0 {
+			continue
+		}
+		at := o.addr(pageDown(s.Vaddr))
+		n, ok := findMapping(o.maps, at)
+		if !ok || n.file() && (!n.sameFile(m) || n.offset+at-n.start != pageDown(s.Off)) {
+			return false
+		}
+	}
+	return len(o.maps) > 0
 }
 
 // biasOf computes the load bias from one mapping. Where code is mapped, the
