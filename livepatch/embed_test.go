@@ -170,6 +170,19 @@ func TestRemovingLeavesNoTrace(t *testing.T) {
 	}
 }
 
+// ".tail" is stored as the end of ".long.tail", which must outlive its section.
+func TestRemovingKeepsSharedNames(t *testing.T) {
+	out := embed(t, patchELF(t), []Section{{Name: ".long.tail", Data: []byte("a")}, {Name: ".tail", Data: []byte("b")}})
+	out = embed(t, out, []Section{{Name: ".long.tail", Remove: true}})
+	s := openELF(t, out).Section(".tail")
+	if s == nil {
+		t.Fatalf("sections %v", sectionNames(t, out))
+	}
+	if got, _ := s.Data(); string(got) != "b" {
+		t.Errorf(".tail holds %q", got)
+	}
+}
+
 func TestEmbedRefuses(t *testing.T) {
 	file := patchELF(t)
 	class32 := bytes.Clone(file)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"math"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // forge changes one section header; field is the offset in Elf64_Shdr.
@@ -129,6 +131,16 @@ func TestSectionsInsideSegmentsStay(t *testing.T) {
 	}
 	if again := embed(t, out, twoSections); !bytes.Equal(again, out) {
 		t.Errorf("%d bytes, then %d", len(out), len(again))
+	}
+}
+
+// Dynamic symbols hold the numbers of loaded sections, so those never change.
+func TestLoadedSectionsKeepTheirNumbers(t *testing.T) {
+	file := patchELF(t)
+	forge(t, file, ".strtab", 8, 8, uint64(elf.SHF_ALLOC))
+	names := sectionNames(t, embed(t, file, twoSections))
+	if diff := cmp.Diff([]string{".symtab", ".strtab", ".ulp", ".lpbuild", ".shstrtab"}, names[len(names)-5:]); diff != "" {
+		t.Error(diff)
 	}
 }
 

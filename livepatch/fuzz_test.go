@@ -100,8 +100,8 @@ func FuzzDecodeMetadata(f *testing.F) {
 func FuzzDecodeInfo(f *testing.F) {
 	other := testInfo()
 	other.NEVRAs, other.Functions, other.Comments, other.References = nil, nil, []string{"!\t<&>"}, []string{"bsc#1"}
-	b := encodeInfo(f, other)
-	seed(f, []byte(frozenInfo), b[infoHeaderSize:])
+	_, payload, _ := bytes.Cut(encodeInfo(f, other), []byte("{"))
+	seed(f, []byte(frozenInfo), append([]byte("{"), payload...))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		if _, err := DecodeInfo(payload); err == nil {
 			t.Fatal("accepted without a header")

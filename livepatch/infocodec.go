@@ -13,10 +13,7 @@ import (
 	"unicode"
 )
 
-const (
-	infoMagic      = "LPBUILD\x00"
-	infoHeaderSize = len(infoMagic) + 4 + 4 + sha256.Size
-)
+const infoMagic = "LPBUILD\x00"
 
 // Encode returns the bytes of a .lpbuild section. Equal values give equal
 // bytes; a nil list is written as an empty one.
