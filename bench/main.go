@@ -1,0 +1,169 @@
+// Bench measures what a live patch costs the process that gets it, beside the
+// least that any tracer could cost, in one run on one machine:
+//
+//	go run ./bench [-rounds N]
+//
+// The figures are those that the target itself sees: the longest interval in
+// which its main thread, which does nothing but read the clock, did not run.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/lpbuild/lpbuild/builder"
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/injector"
+	"github.com/lpbuild/lpbuild/livepatch"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 20, "repetitions of each measurement")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := bench(ctx, *rounds); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(ctx context.Context, rounds int) error {
+	dir, err := os.MkdirTemp("", "lpbuild-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &workbench{dir: dir, rounds: rounds}
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	fmt.Printf("largest stop as the target sees it, µs: median (minimum … maximum) of %d\n", rounds)
+	fmt.Printf("%-12s %-24s %-24s %-24s %-24s %s\n", "threads", "nothing", "floor", "apply", "revert", "apply/floor")
+	for _, load := range []struct {
+		name   string
+		others int
+		busy   bool
+	}{{"1", 0, false}, {"10", 9, false}, {"100", 99, false}, {"10 busy", 9, true}} {
+		if err := b.measure(ctx, load.name, load.others, load.busy); err != nil {
+			return fmt.Errorf("%s threads: %w", load.name, err)
+		}
+	}
+	return nil
+}
+
+// A workbench holds the programs to measure and the container to apply.
+type workbench struct {
+	dir    string
+	rounds int
+	set    []*livepatch.Container
+}
+
+func (b *workbench) path(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *workbench) prepare(ctx context.Context) error {
+	source := func(name string) string { return filepath.Join("bench", "testdata", name) }
+	for _, args := range [][]string{
+		{"-shared", "-fPIC", "-Wl,-soname,libanswer.so.1,--build-id", "-o", b.path("libanswer.so.1"), source("answer.c")},
+		{"-pthread", "-o", b.path("spin"), source("spin.c"), b.path("libanswer.so.1"), "-Wl,-rpath," + b.dir},
+		{"-o", b.path("floor"), source("floor.c")},
+	} {
+		cmd := exec.CommandContext(ctx, "gcc", append([]string{"-O2", "-g"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("gcc %v: %w\n%s", args, err, out)
+		}
+	}
+	lib, err := elfinfo.Open(b.path("libanswer.so.1"))
+	if err != nil {
+		return err
+	}
+	defer lib.Close()
+	build, err := elfinfo.NewBuild(lib, nil, []string{"answer"})
+	if err != nil {
+		return err
+	}
+	build.NEVRA, build.Package, build.Arch, build.Library = "answer-1-1.x86_64", "answer", "x86_64", "/usr/lib64/libanswer.so.1"
+	patch := builder.Patch{
+		Name: "patch", Dir: source("patch"), Source: source("patch/patch.c"), Template: source("patch/patch.in"),
+	}
+	made, err := builder.Make(ctx, patch, []*elfinfo.Build{build}, builder.Options{OutDir: b.dir, Set: "bench", SetVersion: "1"})
+	if err != nil {
+		return err
+	}
+	if made[0].Err != nil {
+		return made[0].Err
+	}
+	c, err := livepatch.OpenContainer(made[0].Container)
+	b.set = []*livepatch.Container{c}
+	return err
+}
+
+// measure prints one line of the table. Every round has a new process, so that
+// each apply is a first one: memory is mapped and detours are installed.
+func (b *workbench) measure(ctx context.Context, name string, others int, busy bool) error {
+	var nothing, floor, apply, revert []time.Duration
+	for range b.rounds {
+		s, err := b.start(ctx, others, busy)
+		if err != nil {
+			return err
+		}
+		err = s.steps(
+			step{"nothing", &nothing, 1, func() error { time.Sleep(10 * time.Millisecond); return nil }},
+			step{"floor", &floor, 1, func() error { return b.floor(ctx, s.pid) }},
+			step{"apply", &apply, 2, func() error { return b.operate(ctx, s.pid, injector.Applied) }},
+			step{"revert", &revert, 1, func() error { return b.operate(ctx, s.pid, injector.Reverted) }},
+		)
+		s.stop()
+		if err != nil {
+			return err
+		}
+	}
+	ratio := float64(median(apply)) / float64(median(floor))
+	fmt.Printf("%-12s %-24s %-24s %-24s %-24s %.2f\n", name, show(nothing), show(floor), show(apply), show(revert), ratio)
+	return nil
+}
+
+// floor runs the C program that stops and lets go, and changes nothing.
+func (b *workbench) floor(ctx context.Context, pid int) error {
+	out, err := exec.CommandContext(ctx, b.path("floor"), fmt.Sprint(pid)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("floor: %w: %s", err, out)
+	}
+	return nil
+}
+
+// operate applies the set or reverts it.
+func (b *workbench) operate(ctx context.Context, pid int, want injector.Word) error {
+	in, sel := injector.New(injector.Options{}), injector.Selection{PIDs: []int{pid}}
+	var results []injector.Result
+	var err error
+	if want == injector.Applied {
+		results, err = in.Apply(ctx, sel, b.set)
+	} else {
+		results, err = in.Revert(ctx, sel, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if len(results) != 1 || results[0].Word != want {
+		return fmt.Errorf("%+v, want %s", results, want)
+	}
+	return nil
+}
+
+func median(d []time.Duration) time.Duration {
+	d = slices.Sorted(slices.Values(d))
+	return d[len(d)/2]
+}
+
+func show(d []time.Duration) string {
+	us := func(d time.Duration) int64 { return d.Microseconds() }
+	return fmt.Sprintf("%d (%d … %d)", us(median(d)), us(slices.Min(d)), us(slices.Max(d)))
+}

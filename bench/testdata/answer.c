@@ -1,0 +1,2 @@
+volatile int base = 1;
+__attribute__((noinline)) int answer(void) { return base; }
