@@ -15,6 +15,9 @@ type imports struct {
 	Libraries map[string][]stubSymbol `json:"libraries"`
 	// Renames maps names in the object to names that the build has.
 	Renames map[string]string `json:"renames,omitempty"`
+	// Wrappers are functions that the container gets a definition of; see the
+	// variable of that name.
+	Wrappers []string `json:"wrappers,omitempty"`
 	// Libgcc says that the compiler's static run-time library is needed.
 	Libgcc bool `json:"libgcc,omitempty"`
 }
@@ -22,41 +25,57 @@ type imports struct {
 // resolver finds, in the records, the definition that each import of a
 // container will have wherever one build of a library runs.
 type resolver struct {
-	build *elfinfo.Build
-	// related are the records of the libraries that build needs.
-	related []*elfinfo.Build
-	// defined and imported index the records by name.
-	defined  map[string][]provided
-	imported map[string][]provided
-	libgcc   map[string]bool
+	// defined, imported and related are the symbols of the wanted names: those
+	// that the build defines, that it imports, and that the libraries it needs
+	// define.
+	defined, imported, related index
+	libgcc                     map[string]bool
 }
 
 // provided is a symbol with the library that has it.
 type provided struct {
-	elfinfo.Symbol
+	*elfinfo.Symbol
 	soname string
 }
 
-// newResolver indexes the record of build, and those of related that it needs.
-func newResolver(build *elfinfo.Build, related []*elfinfo.Build, libgcc map[string]bool) *resolver {
-	r := &resolver{build: build, libgcc: libgcc,
-		defined:  make(map[string][]provided, len(build.Symbols)),
-		imported: make(map[string][]provided, len(build.Imports))}
-	for _, s := range build.Symbols {
-		r.defined[s.Name] = append(r.defined[s.Name], provided{s, build.Soname})
-	}
-	for _, s := range build.Imports {
-		soname := s.Library
-		if soname == "" {
-			// An import without a version can come from any library that the
-			// build needs; through the build itself it is always in reach.
-			soname = build.Soname
+// index holds symbols by name.
+type index map[string][]provided
+
+// add adds those of symbols whose names are wanted. Symbols that do not say
+// which library they are of are reached through soname.
+func (x index) add(wanted map[string]bool, symbols []elfinfo.Symbol, soname string) {
+	for i := range symbols {
+		s := &symbols[i]
+		if !wanted[s.Name] {
+			continue
 		}
-		r.imported[s.Name] = append(r.imported[s.Name], provided{s, soname})
+		p := provided{s, soname}
+		if s.Library != "" {
+			p.soname = s.Library
+		}
+		x[s.Name] = append(x[s.Name], p)
 	}
-	for _, other := range related {
-		if other.NEVRA == build.NEVRA && slices.Contains(build.Needed, other.Soname) {
-			r.related = append(r.related, other)
+}
+
+// newResolver looks the names that o could use up in the record of build b.
+func (m *maker) newResolver(b *elfinfo.Build, o *object) *resolver {
+	wanted := map[string]bool{}
+	for _, u := range o.undefined {
+		for _, name := range substitutes(u) {
+			wanted[name] = true
+		}
+		if wrapped, ok := wrappers[u.Name]; ok {
+			wanted[wrapped] = true
+		}
+	}
+	r := &resolver{libgcc: m.libgcc, defined: index{}, imported: index{}, related: index{}}
+	r.defined.add(wanted, b.Symbols, b.Soname)
+	// An import without a version can come from any library that the build
+	// needs; through the build itself it is always in reach.
+	r.imported.add(wanted, b.Imports, b.Soname)
+	for _, other := range m.opts.Related {
+		if other.NEVRA == b.NEVRA && slices.Contains(b.Needed, other.Soname) {
+			r.related.add(wanted, other.Symbols, other.Soname)
 		}
 	}
 	return r
@@ -86,6 +105,13 @@ func (r *resolver) resolveOne(u undefinedSymbol, im *imports) error {
 		im.add(p, u.Version != "")
 		return nil
 	}
+	if wrapped, ok := wrappers[u.Name]; ok && u.Version == "" {
+		if p, ok := r.find(wrapped, ""); ok {
+			im.add(p, false)
+			im.Wrappers = append(im.Wrappers, u.Name)
+			return nil
+		}
+	}
 	switch {
 	case u.Version == "" && r.libgcc[u.Name]:
 		im.Libgcc = true
@@ -99,7 +125,7 @@ func (r *resolver) resolveOne(u undefinedSymbol, im *imports) error {
 // find returns the definition of name that this build offers or uses itself.
 func (r *resolver) find(name, version string) (provided, bool) {
 	for _, p := range r.defined[name] {
-		if fits(p.Symbol, version) {
+		if p.fits(version) {
 			return p, true
 		}
 	}
@@ -109,22 +135,20 @@ func (r *resolver) find(name, version string) (provided, bool) {
 			return p, true
 		}
 	}
-	for _, other := range r.related {
-		for _, s := range other.Symbols {
-			if s.Name == name && fits(s, version) {
-				return provided{s, other.Soname}, true
-			}
+	for _, p := range r.related[name] {
+		if p.fits(version) {
+			return p, true
 		}
 	}
 	return provided{}, false
 }
 
 // fits reports whether a definition satisfies a reference to version ("": any).
-func fits(s elfinfo.Symbol, version string) bool {
+func (p provided) fits(version string) bool {
 	if version == "" {
-		return s.Default || s.Version == ""
+		return p.Default || p.Version == ""
 	}
-	return s.Version == version
+	return p.Version == version
 }
 
 // why explains why u has no definition, "" if there is nothing to add.

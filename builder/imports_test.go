@@ -27,6 +27,7 @@ func TestResolve(t *testing.T) {
 			symbol("f", "N_1", false), symbol("f", "N_2", true), symbol("old", "N_1", false),
 			symbol("plain", "", false), symbol("strtol", "N_1", true),
 			symbol("sscanf", "N_1", true), symbol("__isoc99_sscanf", "N_2", true),
+			symbol("__fxstat", "N_1", true), symbol("__lxstat", "N_1", false),
 		},
 		Imports: []elfinfo.Symbol{imported("malloc", "GLIBC_2.2.5", "libc.so.6"), imported("unversioned", "", ""), weak},
 	}
@@ -50,6 +51,8 @@ func TestResolve(t *testing.T) {
 		{name: "library that it needs", ref: undefinedSymbol{Name: "cos"}, want: "cos@GLIBC_2.2.5 of libm.so.6"},
 		{name: "older name", ref: undefinedSymbol{Name: "__isoc23_strtol"}, want: "strtol@N_1 of libn.so.1"},
 		{name: "best older name", ref: undefinedSymbol{Name: "__isoc23_sscanf"}, want: "__isoc99_sscanf@N_2 of libn.so.1"},
+		{name: "wrapped", ref: undefinedSymbol{Name: "fstat"}, want: "__fxstat@N_1 of libn.so.1"},
+		{name: "wrapped by what is only for old programs", ref: undefinedSymbol{Name: "lstat"}, says: "lstat is neither"},
 		{name: "weak and absent", ref: undefinedSymbol{Name: "absent", Weak: true}},
 		{name: "run-time library of the compiler", ref: undefinedSymbol{Name: "__popcountdi2"}},
 		{name: "absent", ref: undefinedSymbol{Name: "absent"}, says: "absent is neither defined nor imported"},
@@ -62,8 +65,9 @@ func TestResolve(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			r := newResolver(build, related, map[string]bool{"__popcountdi2": true})
-			im, err := r.resolve(&object{undefined: []undefinedSymbol{tc.ref}})
+			m := &maker{opts: Options{Related: related}, libgcc: map[string]bool{"__popcountdi2": true}}
+			o := &object{undefined: []undefinedSymbol{tc.ref}}
+			im, err := m.newResolver(build, o).resolve(o)
 			if tc.says != "" {
 				if !errors.Is(err, ErrImport) || !strings.Contains(err.Error(), tc.says) {
 					t.Errorf("%v, want a refusal saying %q", err, tc.says)
@@ -127,6 +131,40 @@ void *f(unsigned long n) { return (void *)__isoc23_strtol("12", 0, (int)n); }
 	}
 	if diff := cmp.Diff(want, symbols); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestWrappersOnThisLibc builds for this libc as it was before 2.33: without
+// stat, and with __xstat for everyone.
+func TestWrappersOnThisLibc(t *testing.T) {
+	b := record(t, hostLibc(t), "glibc-host-1.x86_64", "__libc_malloc")
+	b.Symbols = slices.DeleteFunc(b.Symbols, func(s elfinfo.Symbol) bool { return s.Name == "stat" })
+	for i := range b.Symbols {
+		if b.Symbols[i].Name == "__xstat" {
+			b.Symbols[i].Default = true
+		}
+	}
+	source := `
+#include <sys/stat.h>
+void *f(unsigned long n) { struct stat st; return stat("/", &st) ? 0 : (void *)st.st_ino; }
+`
+	p, o := project(t, source, "fix.so\n@/lib64/libc.so.6\n__libc_malloc:f\n")
+	container := mustMake(t, p, []*elfinfo.Build{b}, o)[0].Container
+	_, symbols := containerImports(t, container)
+	if diff := cmp.Diff([]string{"__xstat@GLIBC_2.2.5"}, symbols); diff != "" {
+		t.Error(diff)
+	}
+	f, err := elfinfo.Open(container)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	exported, err := f.DynamicSymbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(exported, func(s elfinfo.Symbol) bool { return s.Name == "stat" }) {
+		t.Error("the wrapper is exported")
 	}
 }
 

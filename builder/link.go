@@ -28,7 +28,7 @@ type linkJob struct {
 
 // linkKey is the cache key of the container's code for one set of imports.
 func (m *maker) linkKey(im *imports) (string, error) {
-	return keyOf("link", m.tools.identity(), linkFlags, m.patch.Name, m.object.sum, im)
+	return keyOf("link", m.tools.identity(), linkFlags, m.patch.Name, m.object.sum, digest(wrapperSource), im)
 }
 
 // link returns the linked shared object of a job.
@@ -40,26 +40,12 @@ func (m *maker) link(ctx context.Context, job linkJob) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := renameSymbols(m.object.data, job.imports.Renames)
+	inputs, err := m.linkInputs(ctx, dir, job.imports)
 	if err != nil {
-		return nil, err
-	}
-	objectFile := filepath.Join(dir, "patch.o")
-	if err := os.WriteFile(objectFile, data, 0o600); err != nil {
-		return nil, err
+		return nil, keepLog(m.store, err)
 	}
 	out := filepath.Join(dir, "container.so")
-	args := append(slices.Clone(linkFlags), "-soname", m.patch.Name+".so", "-o", out, objectFile)
-	for i, soname := range slices.Sorted(maps.Keys(job.imports.Libraries)) {
-		stub := filepath.Join(dir, fmt.Sprintf("stub%d.so", i))
-		if err := os.WriteFile(stub, stubLibrary(soname, job.imports.Libraries[soname]), 0o600); err != nil {
-			return nil, err
-		}
-		args = append(args, stub)
-	}
-	if job.imports.Libgcc {
-		args = append(args, m.tools.Libgcc)
-	}
+	args := slices.Concat(linkFlags, []string{"-soname", m.patch.Name + ".so", "-o", out}, inputs)
 	if _, err := run(ctx, command{path: m.tools.Linker, args: args, dir: dir}); err != nil {
 		return nil, keepLog(m.store, err)
 	}
@@ -68,4 +54,39 @@ func (m *maker) link(ctx context.Context, job linkJob) ([]byte, error) {
 		return nil, err
 	}
 	return linked, m.store.put("links", job.key, linked)
+}
+
+// linkInputs writes what is linked into dir and returns the files in the order
+// of the command line: the object, with names as the build has them, wrappers,
+// a stub for each library, the compiler's run-time library.
+func (m *maker) linkInputs(ctx context.Context, dir string, im *imports) (inputs []string, err error) {
+	add := func(name string, data []byte) error {
+		file := filepath.Join(dir, name)
+		inputs = append(inputs, file)
+		return os.WriteFile(file, data, 0o600)
+	}
+	data, err := renameSymbols(m.object.data, im.Renames)
+	if err != nil {
+		return nil, err
+	}
+	if err := add("patch.o", data); err != nil {
+		return nil, err
+	}
+	if len(im.Wrappers) > 0 {
+		if data, err = wrapperObject(ctx, m.store, m.tools, im.Wrappers); err != nil {
+			return nil, err
+		}
+		if err := add("wrappers.o", data); err != nil {
+			return nil, err
+		}
+	}
+	for i, soname := range slices.Sorted(maps.Keys(im.Libraries)) {
+		if err := add(fmt.Sprintf("stub%d.so", i), stubLibrary(soname, im.Libraries[soname])); err != nil {
+			return nil, err
+		}
+	}
+	if im.Libgcc {
+		inputs = append(inputs, m.tools.Libgcc)
+	}
+	return inputs, nil
 }

@@ -52,7 +52,7 @@ func (m *maker) newPlan(b *elfinfo.Build) (*plan, error) {
 		p.targets = append(p.targets, t)
 	}
 	var err error
-	p.imports, err = newResolver(b, m.opts.Related, m.libgcc).resolve(m.object)
+	p.imports, err = m.newResolver(b, m.object).resolve(m.object)
 	return p, err
 }
 

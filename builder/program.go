@@ -29,6 +29,8 @@ type ProgramEnv struct {
 	// Flags are added to the compiler's. Compiler is as in Options.
 	Flags    []string
 	Compiler string
+	// CacheDir is as in Options; it spares asking the compiler for its parts.
+	CacheDir string
 }
 
 // programFlags compile a program against this machine's headers and nothing
@@ -39,19 +41,15 @@ var programFlags = []string{
 	"-Wall", "-Werror=implicit-function-declaration",
 }
 
-//go:embed program/start.S
+//go:embed crt/start.S
 var startSource []byte
 
-//go:embed program/nonshared.c
+//go:embed crt/nonshared.c
 var nonsharedSource []byte
 
 // nonsharedNames are functions that a program finds in the static part of a
-// libc (libc_nonshared.a) if the shared part lacks them. program/nonshared.c
-// has one for each.
-var nonsharedNames = []string{
-	"at_quick_exit", "atexit", "fstat", "fstat64", "fstatat", "fstatat64", "lstat", "lstat64",
-	"mknod", "mknodat", "pthread_atfork", "stat", "stat64",
-}
+// libc (libc_nonshared.a). crt/nonshared.c has one for each; wrappers are others.
+var nonsharedNames = []string{"at_quick_exit", "atexit", "pthread_atfork"}
 
 // BuildProgram compiles the C file source into the program out such that it
 // runs on the build of glibc that env names, which may be older or newer than
@@ -62,7 +60,7 @@ var nonsharedNames = []string{
 // The headers are this machine's: a function that the build lacks is an
 // ErrImport that names it. Compiler and linker errors are *ToolError.
 func BuildProgram(ctx context.Context, source, out string, env ProgramEnv) error {
-	tools, err := findToolchain(ctx, &store{}, env.Compiler)
+	tools, err := findToolchain(ctx, &store{dir: env.CacheDir}, env.Compiler)
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
@@ -85,6 +83,9 @@ type program struct {
 	// libraries are the files to link with, offered the names they define.
 	libraries []string
 	offered   map[string]bool
+	// nonshared are the flags for crt/nonshared.c, wrappers the names that
+	// crt/wrappers.c is to define.
+	nonshared, wrappers []string
 }
 
 func (p *program) build(ctx context.Context, source, out string) error {
@@ -95,20 +96,15 @@ func (p *program) build(ctx context.Context, source, out string) error {
 	if err := p.compile(ctx, source, main, p.env.Flags); err != nil {
 		return err
 	}
-	need, err := p.adapt(main)
-	if err != nil {
+	if err := p.adapt(main); err != nil {
 		return err
 	}
-	start, err := p.compileEmbedded(ctx, "start.S", startSource, nil)
-	if err != nil {
-		return err
-	}
-	nonshared, err := p.compileEmbedded(ctx, "nonshared.c", nonsharedSource, need)
+	objects, err := p.surroundings(ctx)
 	if err != nil {
 		return err
 	}
 	linked := filepath.Join(p.work, "program")
-	if err := p.link(ctx, linked, []string{start, main, nonshared}); err != nil {
+	if err := p.link(ctx, linked, append(objects, main)); err != nil {
 		return err
 	}
 	data, err := os.ReadFile(linked)
@@ -116,6 +112,25 @@ func (p *program) build(ctx context.Context, source, out string) error {
 		return err
 	}
 	return writeAtomic(out, data, 0o755, true)
+}
+
+// surroundings compiles what else belongs into the program: the entry point
+// and the functions of a static part that it needs.
+func (p *program) surroundings(ctx context.Context) ([]string, error) {
+	start, err := p.compileEmbedded(ctx, "start.S", startSource, nil)
+	if err != nil {
+		return nil, err
+	}
+	nonshared, err := p.compileEmbedded(ctx, "nonshared.c", nonsharedSource, p.nonshared)
+	if err != nil || len(p.wrappers) == 0 {
+		return []string{start, nonshared}, err
+	}
+	data, err := wrapperObject(ctx, &store{dir: p.env.CacheDir}, p.tools, p.wrappers)
+	if err != nil {
+		return nil, err
+	}
+	wrapped := filepath.Join(p.work, "wrappers.o")
+	return []string{start, nonshared, wrapped}, os.WriteFile(wrapped, data, 0o600)
 }
 
 // openLibraries finds the files to link with and the names that they define.
@@ -179,21 +194,21 @@ func (p *program) compileEmbedded(ctx context.Context, name string, text []byte,
 }
 
 // adapt renames what newer headers substitute in the object file main to what
-// the build has, and returns the flags that define the static part of its
-// libc. A name that nothing offers is left to the link editor if the
+// the build has, and finds out which functions of a static part the program
+// needs. A name that nothing offers is left to the link editor if the
 // compiler's own library has it.
-func (p *program) adapt(main string) (need []string, err error) {
+func (p *program) adapt(main string) error {
 	data, err := os.ReadFile(main)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	o, err := readObject(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	libgcc, err := archiveSymbols(p.tools.Libgcc)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	renames := map[string]string{}
 	for _, u := range o.undefined {
@@ -204,18 +219,20 @@ func (p *program) adapt(main string) (need []string, err error) {
 			renames[u.Name] = names[i]
 		case i == 0 || u.Weak || u.Version != "" || libgcc[u.Name] || u.Name == "__dso_handle":
 		case slices.Contains(nonsharedNames, u.Name):
-			need = append(need, "-DNEED_"+u.Name)
+			p.nonshared = append(p.nonshared, "-DNEED_"+u.Name)
+		case p.offered[wrappers[u.Name]]:
+			p.wrappers = append(p.wrappers, u.Name)
 		default:
 			err = errors.Join(err, fmt.Errorf("%w: %s is in none of the libraries of %s", ErrImport, u, p.env.LibraryDir))
 		}
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if data, err = renameSymbols(data, renames); err != nil {
-		return nil, err
+		return err
 	}
-	return need, os.WriteFile(main, data, 0o600)
+	return os.WriteFile(main, data, 0o600)
 }
 
 func (p *program) link(ctx context.Context, out string, objects []string) error {

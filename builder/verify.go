@@ -34,7 +34,7 @@ func (m *maker) verify(t *target, data []byte) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newResolver(t.plan.build, m.opts.Related, m.libgcc)
+	r := m.newResolver(t.plan.build, m.object)
 	for _, s := range symbols {
 		if err := r.prove(s); err != nil {
 			return nil, err
