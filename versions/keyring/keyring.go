@@ -31,12 +31,18 @@ var (
 	// ErrSignature says that a signature is malformed, too weak, or not one of
 	// the signed bytes.
 	ErrSignature = errors.New("bad signature")
-	// ErrUnsigned says that there is no signature at all.
-	ErrUnsigned = errors.New("not signed")
+	// ErrUnsigned says that there is no signature at all. It is an
+	// ErrSignature, too.
+	ErrUnsigned error = unsignedError{}
 	// ErrUntrustedKey says that a signature is by a key that is not in the
 	// keyring, or one that is revoked, was expired or may not sign.
 	ErrUntrustedKey = errors.New("signed by a key that is not trusted")
 )
+
+type unsignedError struct{}
+
+func (unsignedError) Error() string        { return "not signed" }
+func (unsignedError) Is(target error) bool { return target == ErrSignature }
 
 // maxKeyFile bounds a key file in bytes; a distribution's key is a few KiB.
 const maxKeyFile = 4 << 20
@@ -68,6 +74,9 @@ func Parse(data []byte) (*Keyring, error) {
 	k := new(Keyring)
 	return k, k.add(data)
 }
+
+// Merge adds the keys of other. It must not run beside other methods of k.
+func (k *Keyring) Merge(other *Keyring) { k.entities = append(k.entities, other.entities...) }
 
 // Len is the number of primary keys.
 func (k *Keyring) Len() int { return len(k.entities) }

@@ -28,6 +28,33 @@ func (n NEVRA) EVR() string {
 	return strconv.FormatUint(uint64(n.Epoch), 10) + ":" + n.Version + "-" + n.Release
 }
 
+// ParseNEVRA reads what String gives. The error wraps ErrFormat.
+func ParseNEVRA(s string) (NEVRA, error) {
+	head, arch, ok1 := cutLast(s, ".")
+	head, release, ok2 := cutLast(head, "-")
+	name, version, ok3 := cutLast(head, "-")
+	if !ok1 || !ok2 || !ok3 {
+		return NEVRA{}, fmt.Errorf("%w: %.200q is not NAME-[EPOCH:]VERSION-RELEASE.ARCH", ErrFormat, s)
+	}
+	n := NEVRA{Name: name, Version: version, Release: release, Arch: arch}
+	if epoch, rest, found := strings.Cut(version, ":"); found {
+		e, err := strconv.ParseUint(epoch, 10, 32)
+		if err != nil {
+			return NEVRA{}, fmt.Errorf("%w: %.200q: epoch: %w", ErrFormat, s, err)
+		}
+		n.Epoch, n.Version = uint32(e), rest
+	}
+	return n, n.Validate()
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
 // Validate refuses what rpm would not build, above all what would not be a
 // harmless part of a file name: the fields end up in names of records and
 // containers.

@@ -1,0 +1,221 @@
+package versions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/lpbuild/lpbuild/versions/keyring"
+	"github.com/lpbuild/lpbuild/versions/rpmfile"
+	"github.com/lpbuild/lpbuild/versions/rpmmd"
+)
+
+// An offer is one package and where it can be had.
+type offer struct {
+	repo *rpmmd.Repository // nil if no repository has it any more
+	name string            // of the repository
+	keys *keyring.Keyring
+	pkg  rpmmd.Package
+}
+
+// shipped is one version of the package: its file, the candidates for its debug
+// symbols (the same EVR may have been rebuilt; the build-id decides), and what
+// the project has recorded of it.
+type shipped struct {
+	offer
+	debug []offer
+	prior []Locked
+}
+
+// A catalogue is all that the repositories and the lock know.
+type catalogue struct {
+	versions []*shipped
+}
+
+// catalogue asks all repositories, and adds from the lock what they no longer have.
+func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
+	var packages, debugs []offer
+	all := new(keyring.Keyring)
+	for _, r := range d.req.Repositories {
+		keys, err := d.req.keyring(r)
+		if err != nil {
+			return nil, fmt.Errorf("repository %s: %w", r.Name, err)
+		}
+		all.Merge(keys)
+		offers, err := d.ask(ctx, r, keys)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range offers {
+			if o.pkg.NEVRA.Name == d.req.Package {
+				packages = append(packages, o)
+			} else {
+				debugs = append(debugs, o)
+			}
+		}
+	}
+	c := new(catalogue)
+	bySum := make(map[rpmmd.Checksum]*shipped)
+	for _, o := range packages {
+		if bySum[o.pkg.Checksum] == nil { // the first repository that has it
+			v := &shipped{offer: o}
+			bySum[o.pkg.Checksum] = v
+			c.versions = append(c.versions, v)
+		}
+	}
+	d.addLocked(c, bySum, all)
+	for _, v := range c.versions {
+		v.debug = append(v.debug, matchDebug(v.pkg.NEVRA, debugs)...)
+	}
+	if len(c.versions) == 0 {
+		return nil, fmt.Errorf("%s (%v): %w", d.req.Package, d.req.Arches, ErrNoVersions)
+	}
+	return c, nil
+}
+
+// ask returns the packages and debug packages of one repository. Offline, what
+// the lock says stands in for a repository that needs the network.
+func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyring) ([]offer, error) {
+	repo, err := rpmmd.Open(rpmmd.Source{Name: r.Name, URL: d.req.url(r.URL), Keys: keys},
+		rpmmd.Options{Cache: d.store.metadata(), Offline: d.opts.Offline, Log: d.opts.Log})
+	if err != nil {
+		return nil, err
+	}
+	task := d.opts.Progress.Start("repository "+r.Name, 0)
+	packages, err := repo.Packages(ctx, []string{d.req.Package, d.req.DebugPackage}, d.req.Arches)
+	if errors.Is(err, ErrOffline) && d.lock != nil {
+		task.Done(nil)
+		return d.fromLock(repo, keys)
+	}
+	task.Done(err)
+	if err != nil {
+		return nil, err
+	}
+	offers := make([]offer, len(packages))
+	for i, p := range packages {
+		offers[i] = offer{repo: repo, name: r.Name, keys: keys, pkg: p}
+	}
+	return offers, nil
+}
+
+// fromLock makes offers of what the lock says of a repository.
+func (d *downloader) fromLock(repo *rpmmd.Repository, keys *keyring.Keyring) ([]offer, error) {
+	var offers []offer
+	for _, l := range d.lock.Builds {
+		if l.Repository != repo.Name() || l.Removed {
+			continue
+		}
+		n, err := rpmfile.ParseNEVRA(l.NEVRA)
+		if err != nil {
+			return nil, err
+		}
+		offers = append(offers, offer{repo, repo.Name(), keys, l.rpm(n)})
+		if l.DebugRPMSHA256 != "" {
+			n.Name = d.req.DebugPackage
+			offers = append(offers, offer{repo, repo.Name(), keys, l.debugRPM(n)})
+		}
+	}
+	return offers, nil
+}
+
+func (l Locked) rpm(n rpmfile.NEVRA) rpmmd.Package {
+	return rpmmd.Package{NEVRA: n, Location: l.Location, Size: l.RPMSize, BuildTime: l.BuildTime,
+		Checksum: rpmmd.Checksum{Type: "sha256", Value: l.RPMSHA256}}
+}
+
+func (l Locked) debugRPM(n rpmfile.NEVRA) rpmmd.Package {
+	return rpmmd.Package{NEVRA: n, Location: l.DebugLocation, Size: l.DebugRPMSize,
+		Checksum: rpmmd.Checksum{Type: "sha256", Value: l.DebugRPMSHA256}}
+}
+
+// addLocked gives every version what the lock has of it, and adds those
+// versions that have left the repositories. Anybody of the request's keys may
+// have signed these: the repository itself may be gone.
+func (d *downloader) addLocked(c *catalogue, bySum map[rpmmd.Checksum]*shipped, keys *keyring.Keyring) {
+	if d.lock == nil || d.lock.Package != d.req.Package {
+		return
+	}
+	byNEVRA := make(map[string]*shipped) // for metadata with other digests
+	for _, v := range c.versions {
+		if v.pkg.Checksum.Type != "sha256" {
+			byNEVRA[v.pkg.NEVRA.String()] = v
+		}
+	}
+	for _, l := range d.lock.Builds {
+		n, err := rpmfile.ParseNEVRA(l.NEVRA)
+		if err != nil || !contains(d.req.Arches, n.Arch) {
+			continue
+		}
+		p := l.rpm(n)
+		v := bySum[p.Checksum]
+		if v == nil {
+			v = byNEVRA[l.NEVRA]
+		}
+		if v == nil {
+			v = &shipped{offer: offer{name: l.Repository, keys: keys, pkg: p}}
+			if l.DebugRPMSHA256 != "" {
+				n.Name = d.req.DebugPackage
+				v.debug = []offer{{name: l.Repository, keys: keys, pkg: l.debugRPM(n)}}
+			}
+			bySum[p.Checksum] = v
+			c.versions = append(c.versions, v)
+		}
+		v.prior = append(v.prior, l)
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+// matchDebug returns the debug packages of the same EVR and architecture.
+func matchDebug(n rpmfile.NEVRA, debugs []offer) []offer {
+	var out []offer
+	for _, o := range debugs {
+		if m := o.pkg.NEVRA; rpmmd.Compare(n, m) == 0 && m.Arch == n.Arch {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// NewBuilds returns the packages that the repositories have and the project's
+// lock lacks, oldest first. Only metadata is fetched: what is not in it (the
+// library, its build-id) is empty. Errors are those of Download.
+func NewBuilds(ctx context.Context, req Request, opts Options) ([]Locked, error) {
+	d, err := newDownloader(req, opts)
+	if err != nil {
+		return nil, err
+	}
+	c, err := d.catalogue(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh := Lock{}
+	for _, v := range c.versions {
+		if len(v.prior) == 0 {
+			fresh.Builds = append(fresh.Builds, Locked{
+				NEVRA: v.pkg.NEVRA.String(), Arch: v.pkg.NEVRA.Arch, Repository: v.name, Location: v.pkg.Location,
+				RPMSHA256: v.pkg.Checksum.Value, RPMSize: v.pkg.Size,
+				BuildTime: v.pkg.BuildTime, EndOfSupport: d.endOfSupport(v.pkg.BuildTime),
+			})
+		}
+	}
+	fresh.sort()
+	return fresh.Builds, nil
+}
+
+// readProjectLock returns the project's lock, nil if there is none.
+func readProjectLock(dir string) (*Lock, error) {
+	lock, err := ReadLock(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return lock, err
+}

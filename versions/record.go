@@ -1,0 +1,178 @@
+package versions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/versions/rpmfile"
+)
+
+// A recorder makes the records of one unpacked version.
+type recorder struct {
+	*downloader
+	*shipped
+	rpm  *rpmfile.Package
+	sum  string // the package's SHA-256
+	root string // where it is unpacked
+	task Task
+
+	opened []*debugPackage // debug packages opened so far, in the order of shipped.debug
+}
+
+// A debugPackage is a verified package of debug symbols.
+type debugPackage struct {
+	offer
+	rpm   *rpmfile.Package
+	sum   string
+	files []rpmfile.File
+}
+
+func (r *recorder) close() {
+	for _, d := range r.opened {
+		d.rpm.Close()
+	}
+}
+
+// record makes the record of the library at the path name of the package.
+func (r *recorder) record(ctx context.Context, name string) (build, error) {
+	lib, err := openBeneath(r.root, name)
+	if err != nil {
+		return build{}, err
+	}
+	defer lib.Close()
+	if lib.BuildID() == "" {
+		return build{}, fmt.Errorf("%s: %w: the library has no build-id", name, elfinfo.ErrBuildID)
+	}
+	dbg, from, err := r.debugFile(ctx, lib.BuildID())
+	if err != nil {
+		return build{}, err
+	}
+	if dbg != nil {
+		defer dbg.Close()
+	}
+	b, err := elfinfo.NewBuild(lib, dbg, r.req.Names)
+	if err != nil {
+		return build{}, err
+	}
+	if dbg == nil && !lib.HasSection(".symtab") {
+		// What the dynamic symbols lack may be there all the same, as a private
+		// symbol: it was not looked up.
+		b.Absent = nil
+	}
+	r.describe(b, name, from)
+	l, err := r.locked(b, from)
+	return build{Locked: l, record: b}, err
+}
+
+// describe fills in what the record says of the package.
+func (r *recorder) describe(b *elfinfo.Build, name string, from *debugPackage) {
+	n := r.rpm.NEVRA()
+	b.NEVRA, b.Package, b.Arch = n.String(), n.Name, n.Arch
+	b.RPMSHA256, b.Library = r.sum, name
+	if from != nil {
+		b.DebugRPMSHA256 = from.sum
+	}
+	b.BuildTime = r.rpm.BuildTime()
+	b.EndOfSupport = r.endOfSupport(b.BuildTime)
+}
+
+func (r *recorder) locked(b *elfinfo.Build, from *debugPackage) (Locked, error) {
+	l := Locked{
+		NEVRA: b.NEVRA, Arch: b.Arch, Repository: r.name, Location: r.pkg.Location,
+		RPMSHA256: r.sum, RPMSize: r.pkg.Size,
+		Library: b.Library, Soname: b.Soname, BuildID: b.BuildID,
+		BuildTime: b.BuildTime, EndOfSupport: b.EndOfSupport, Removed: r.repo == nil,
+	}
+	if from != nil {
+		l.DebugLocation, l.DebugRPMSHA256, l.DebugRPMSize = from.pkg.Location, from.sum, from.pkg.Size
+	}
+	var err error
+	l.Record, err = recordName(b)
+	return l, err
+}
+
+// recordName is NEVRA_SONAME_BUILDID.json, with the first eight digits of the
+// build-id: several builds of one NEVRA differ in it.
+func recordName(b *elfinfo.Build) (string, error) {
+	id := string(b.BuildID)
+	if len(id) > 8 {
+		id = id[:8]
+	}
+	name := b.NEVRA + "_" + b.Soname + "_" + id + ".json"
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }) || len(name) > 255 {
+		return "", fmt.Errorf("%w: %q is no name for a record", ErrUnsafePath, name)
+	}
+	return name, nil
+}
+
+// openBeneath opens an unpacked ELF file. Symlinks of the package are followed
+// inside it: rpmfile.Extract writes no others.
+func openBeneath(root, name string) (*elfinfo.File, error) {
+	return elfinfo.Open(filepath.Join(root, filepath.FromSlash(name)))
+}
+
+// debugFile returns the unpacked debug file with the build-id and the package
+// it is from, or nil and nil if no package has it: then only dynamic symbols
+// are known, which the log says.
+func (r *recorder) debugFile(ctx context.Context, id elfinfo.BuildID) (*elfinfo.File, *debugPackage, error) {
+	name := debugPath(id)
+	for i := range r.debug {
+		d, err := r.openDebug(ctx, i)
+		if err != nil {
+			return nil, nil, err
+		}
+		real, err := rpmfile.Resolve(d.files, name)
+		if errors.Is(err, rpmfile.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		root, err := r.store.tree(ctx, debug, d.rpm, d.sum, chooseDebug(name, real), []string{name, real})
+		if err != nil {
+			return nil, nil, err
+		}
+		f, err := openBeneath(root, real)
+		return f, d, err
+	}
+	r.opts.Log.Warn("no debug symbols: private functions and variables cannot be recorded",
+		"package", r.pkg.NEVRA.String(), "build_id", string(id), "debug_package", r.req.DebugPackage)
+	return nil, nil, nil
+}
+
+// openDebug returns candidate i, opened once.
+func (r *recorder) openDebug(ctx context.Context, i int) (*debugPackage, error) {
+	if i < len(r.opened) {
+		return r.opened[i], nil
+	}
+	rpm, sum, err := r.open(ctx, r.debug[i], r.task)
+	if err != nil {
+		return nil, err
+	}
+	d := &debugPackage{offer: r.debug[i], rpm: rpm, sum: sum}
+	r.opened = append(r.opened, d)
+	d.files, err = rpm.Files()
+	return d, err
+}
+
+// debugPath is where a distribution keeps the debug file of a build-id.
+func debugPath(id elfinfo.BuildID) string {
+	s := string(id)
+	if len(s) < 3 {
+		return "/usr/lib/debug/.build-id/" + s
+	}
+	return "/usr/lib/debug/.build-id/" + s[:2] + "/" + s[2:] + ".debug"
+}
+
+// chooseDebug chooses the debug file, the link to it, and what dwz has moved
+// into files of its own.
+func chooseDebug(name, real string) func(*rpmfile.File) bool {
+	return func(f *rpmfile.File) bool {
+		return f.Path == name || f.Path == real || path.Dir(f.Path) == "/usr/lib/debug/.dwz"
+	}
+}

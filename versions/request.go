@@ -1,0 +1,125 @@
+package versions
+
+import (
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/lpbuild/lpbuild/versions/keyring"
+)
+
+// A Repository is a place where packages come from.
+type Repository struct {
+	// Name is for messages and the lock.
+	Name string
+	// URL is http(s)://, file://, or the path of a folder: of a repository, or
+	// of RPM files. A relative path counts from the project.
+	URL string
+	// Keys are files with OpenPGP public keys, of which any may sign the
+	// metadata and the packages. Relative paths count from the project.
+	Keys []string
+}
+
+// A Request says which builds are wanted.
+type Request struct {
+	// Package is the package's name, DebugPackage that of its debug symbols
+	// (default: Package-debuginfo). Arches are RPM's; none means x86_64.
+	Package      string
+	DebugPackage string
+	Arches       []string
+	// Libraries are path.Match patterns of absolute paths in the package, as
+	// /lib64/libc.so.6. What lies under the same name in glibc-hwcaps folders
+	// beside a match is included: processes on newer processors run that.
+	Libraries []string
+	// Names are the functions and variables to record, "name" or "name@source.c".
+	Names        []string
+	Repositories []Repository
+	// Support is how long after its build time a build is supported; 0 is unknown.
+	Support time.Duration
+	// ProjectDir is where versions.lock and versions/ are.
+	ProjectDir string
+}
+
+// Options are how to go about it. The zero value is usable.
+type Options struct {
+	// Store is the store's folder (default: lpbuild in the user's cache folder).
+	Store string
+	// Jobs is the number of versions worked on at a time; 0 means one per processor.
+	Jobs int
+	// Offline forbids the network: repositories that need it are replaced by
+	// what the lock says of them, packages must be in the store.
+	Offline bool
+	// Log gets what is worth knowing; nil discards it.
+	Log *slog.Logger
+	// Progress is told of running tasks; nil is told nothing.
+	Progress Progress
+}
+
+// Progress is told of tasks. Both interfaces must be safe for concurrent use.
+type Progress interface {
+	// Start begins a task of total bytes, 0 if unknown.
+	Start(task string, total int64) Task
+}
+
+// A Task is one running task.
+type Task interface {
+	// Add says that n more bytes are done; n is negative where work is undone.
+	Add(n int64)
+	// Done ends the task.
+	Done(err error)
+}
+
+type silent struct{}
+
+func (silent) Start(string, int64) Task { return silent{} }
+func (silent) Add(int64)                {}
+func (silent) Done(error)               {}
+
+func (o Options) withDefaults() Options {
+	if o.Jobs <= 0 {
+		o.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = silent{}
+	}
+	return o
+}
+
+func (r Request) withDefaults() Request {
+	if r.DebugPackage == "" {
+		r.DebugPackage = r.Package + "-debuginfo"
+	}
+	if len(r.Arches) == 0 {
+		r.Arches = []string{"x86_64"}
+	}
+	return r
+}
+
+// path resolves a path of the request.
+func (r Request) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(r.ProjectDir, name)
+}
+
+// url resolves a repository's URL.
+func (r Request) url(u string) string {
+	if strings.Contains(u, "://") {
+		return u
+	}
+	return r.path(u)
+}
+
+func (r Request) keyring(repo Repository) (*keyring.Keyring, error) {
+	files := make([]string, len(repo.Keys))
+	for i, k := range repo.Keys {
+		files[i] = r.path(k)
+	}
+	return keyring.Open(files...)
+}

@@ -1,0 +1,294 @@
+package versions
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/versions/rpmfile"
+	"github.com/lpbuild/lpbuild/versions/rpmmd"
+)
+
+// A Store keeps packages and what was unpacked of them, by the SHA-256 of the
+// package file:
+//
+//	rpms/SHA256.rpm                package files
+//	metadata/TYPE-DIGEST           compressed metadata files
+//	libraries/SHA256/manifest.json what was unpacked below root/, with digests
+//	libraries/SHA256/root/lib64/…  the package's own layout: ld.so, libc, libm, …
+//	debug/SHA256/…                 the same of packages with debug symbols
+//
+// It can be deleted at any time. Several processes may use it at once.
+type Store struct{ dir string }
+
+// OpenStore opens the store in dir, "" meaning lpbuild in the user's cache
+// folder. The folder is made when it is first written to.
+func OpenStore(dir string) (*Store, error) {
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return nil, err
+		}
+		dir = filepath.Join(cache, "lpbuild")
+	}
+	dir, err := filepath.Abs(dir)
+	return &Store{dir: dir}, err
+}
+
+// Dir is the store's folder.
+func (s *Store) Dir() string { return s.dir }
+
+func (s *Store) metadata() string { return filepath.Join(s.dir, "metadata") }
+
+func (s *Store) rpmPath(sha256 string) string { return filepath.Join(s.dir, "rpms", sha256+".rpm") }
+
+// Library is the path of the unpacked library of a build. The error wraps
+// ErrNotInStore if it is not there, ErrChecksum if it is not the recorded file.
+func (s *Store) Library(b *elfinfo.Build) (string, error) {
+	if !isSHA256(b.RPMSHA256) {
+		return "", fmt.Errorf("%s: %w: RPM SHA-256 %q", b.NEVRA, ErrChecksum, b.RPMSHA256)
+	}
+	dir := filepath.Join(s.dir, string(libraries), b.RPMSHA256, "root")
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: %w", b.NEVRA, ErrNotInStore)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	f, err := root.Open(strings.TrimPrefix(b.Library, "/"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: %s: %w", b.NEVRA, b.Library, ErrNotInStore)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	if have := hex.EncodeToString(h.Sum(nil)); have != b.LibrarySHA256 {
+		return "", fmt.Errorf("%s: %w: SHA-256 is %s, not %s", f.Name(), ErrChecksum, have, b.LibrarySHA256)
+	}
+	return filepath.Join(dir, filepath.FromSlash(b.Library)), nil
+}
+
+// LibraryDir is the folder of the unpacked library of a build, with the other
+// libraries that its package has there: for a libc its own ld.so, libm,
+// libpthread. For a library in a glibc-hwcaps folder it is the one above that,
+// where ld.so is. Errors are those of Library.
+func (s *Store) LibraryDir(b *elfinfo.Build) (string, error) {
+	name, err := s.Library(b)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Dir(name)
+	if up := filepath.Dir(dir); filepath.Base(up) == hwcaps {
+		return filepath.Dir(up), nil
+	}
+	return dir, nil
+}
+
+// Loader is the path of the dynamic loader that the build's package has beside
+// the library (ld-linux-x86-64.so.2 and the like). The error wraps
+// ErrNotInStore if the package has none: only libc's has.
+func (s *Store) Loader(b *elfinfo.Build) (string, error) {
+	dir, err := s.LibraryDir(b)
+	if err != nil {
+		return "", err
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "ld-linux*.so.*"))
+	if err != nil || len(found) == 0 {
+		return "", errors.Join(fmt.Errorf("%s: dynamic loader: %w", b.NEVRA, ErrNotInStore), err)
+	}
+	return found[0], nil
+}
+
+// rpm returns the path of a package file, fetched if it is not there or not
+// right, and its SHA-256.
+func (s *Store) rpm(ctx context.Context, repo *rpmmd.Repository, p rpmmd.Package, progress func(int64)) (name, sum string, err error) {
+	key := p.Checksum.Value
+	if p.Checksum.Type != "sha256" {
+		key = p.Checksum.Type + "-" + key
+	}
+	name = s.rpmPath(key)
+	err = rpmmd.CheckFile(name, p.Size, p.Checksum)
+	switch {
+	case err == nil:
+		progress(p.Size)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrChecksum), errors.Is(err, ErrTruncated):
+		if repo == nil {
+			return "", "", fmt.Errorf("%s: no repository has it any more: %w", p.NEVRA, ErrNotInStore)
+		}
+		if err := repo.Download(ctx, p, name, progress); err != nil {
+			return "", "", err
+		}
+	default:
+		return "", "", err
+	}
+	if p.Checksum.Type == "sha256" {
+		return name, p.Checksum.Value, nil
+	}
+	sum, err = s.nameBySHA256(name)
+	return name, sum, err
+}
+
+// nameBySHA256 gives a package file that metadata names by another digest its
+// usual name as well.
+func (s *Store) nameBySHA256(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	sum := hex.EncodeToString(h.Sum(nil))
+	if err := os.Link(name, s.rpmPath(sum)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return sum, nil
+}
+
+// kind is the part of the store that a tree is in.
+type kind string
+
+const (
+	libraries kind = "libraries"
+	debug     kind = "debug"
+)
+
+// manifest says what a tree holds.
+type manifest struct {
+	NEVRA string              `json:"nevra"`
+	Files []rpmfile.Extracted `json:"files"`
+}
+
+func (m *manifest) has(name string) bool {
+	for _, f := range m.Files {
+		if f.Path == name {
+			return true
+		}
+	}
+	return false
+}
+
+// tree returns the folder with the unpacked files of a package: all that want
+// chooses, and the paths of need. One that is there already is used if it has
+// what is needed and all its files are there.
+//
+// Precondition: the package is verified.
+func (s *Store) tree(ctx context.Context, k kind, p *rpmfile.Package, sum string, want func(*rpmfile.File) bool, need []string) (string, error) {
+	dir := filepath.Join(s.dir, string(k), sum)
+	old, err := readTree(dir)
+	if err == nil && hasAll(old, need) {
+		return filepath.Join(dir, "root"), nil
+	}
+	keep := func(f *rpmfile.File) bool {
+		return want(f) || old != nil && old.has(f.Path)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	if err := unpack(ctx, p, tmp, keep); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "root"), replaceDir(tmp, dir)
+}
+
+func hasAll(m *manifest, need []string) bool {
+	for _, n := range need {
+		if !m.has(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// replaceDir puts tmp in the place of dir. Another process may do the same
+// with the same content at the same time: whose stays does not matter.
+func replaceDir(tmp, dir string) error {
+	for range 10 {
+		err := os.Rename(tmp, dir)
+		if !errors.Is(err, fs.ErrExist) { // ENOTEMPTY
+			return err
+		}
+		old, err := os.MkdirTemp(filepath.Dir(dir), ".old-")
+		if err != nil {
+			return err
+		}
+		err = os.Rename(dir, filepath.Join(old, "x"))
+		if rerr := os.RemoveAll(old); rerr != nil {
+			return rerr
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: other processes keep replacing it", dir)
+}
+
+// unpack fills an empty folder: root/ and manifest.json.
+func unpack(ctx context.Context, p *rpmfile.Package, dir string, want func(*rpmfile.File) bool) error {
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(dir, "root"), 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(filepath.Join(dir, "root"))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	files, err := p.Extract(ctx, root, want)
+	if err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(manifest{NEVRA: p.NEVRA().String(), Files: files}, "", " ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, "manifest.json"), data)
+}
+
+// readTree reads a tree's manifest and looks whether its files are there.
+func readTree(dir string) (*manifest, error) {
+	data, err := readFile(filepath.Join(dir, "manifest.json"), maxLock)
+	if err != nil {
+		return nil, err
+	}
+	m := new(manifest)
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, err
+	}
+	for _, f := range m.Files {
+		info, err := os.Lstat(filepath.Join(dir, "root", filepath.FromSlash(path.Clean("/"+f.Path))))
+		if err != nil {
+			return nil, err
+		}
+		if f.Link == "" && info.Size() != f.Size {
+			return nil, fmt.Errorf("%s: %s: %w", dir, f.Path, ErrTruncated)
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,189 @@
+package versions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/versions/rpmfile"
+)
+
+// hwcaps is the folder, beside a library, with builds of it for newer
+// processors: glibc-hwcaps/x86-64-v3/libc.so.6 (ld.so(8)).
+const hwcaps = "glibc-hwcaps"
+
+// version verifies, unpacks and records one version of the package.
+func (d *downloader) version(ctx context.Context, v *shipped, task Task) ([]build, error) {
+	rpm, sum, err := d.open(ctx, v.offer, task)
+	if err != nil {
+		// The project's records do without the packages.
+		if (errors.Is(err, ErrOffline) || errors.Is(err, ErrNotInStore)) && d.recorded(v) {
+			return d.update(v), nil
+		}
+		return nil, err
+	}
+	defer rpm.Close()
+	files, err := rpm.Files()
+	if err != nil {
+		return nil, err
+	}
+	found, err := match(files, d.req.Libraries)
+	if err != nil {
+		return nil, err
+	}
+	root, err := d.store.tree(ctx, libraries, rpm, sum, chooseLibraries(found), found)
+	if err != nil {
+		return nil, err
+	}
+	if d.complete(v, sum, found) {
+		return d.update(v), nil
+	}
+	b := &recorder{downloader: d, shipped: v, rpm: rpm, sum: sum, root: root, task: task}
+	defer b.close()
+	builds := make([]build, len(found))
+	for i, name := range found {
+		if builds[i], err = b.record(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	return builds, nil
+}
+
+// open fetches and verifies one package. The caller closes it.
+func (d *downloader) open(ctx context.Context, o offer, task Task) (*rpmfile.Package, string, error) {
+	name, sum, err := d.store.rpm(ctx, o.repo, o.pkg, task.Add)
+	if err != nil {
+		return nil, "", err
+	}
+	rpm, err := rpmfile.Open(name)
+	if err != nil {
+		return nil, "", err
+	}
+	if _, err := rpm.Verify(o.keys); err != nil {
+		rpm.Close()
+		return nil, "", err
+	}
+	if rpm.NEVRA() != o.pkg.NEVRA {
+		rpm.Close()
+		return nil, "", fmt.Errorf("%s: %w: it is %s, the metadata says %s", name, ErrChecksum, rpm.NEVRA(), o.pkg.NEVRA)
+	}
+	return rpm, sum, nil
+}
+
+// match returns the paths that the patterns choose, sorted, one for each real
+// file: the name that a pattern gives it, which is mostly its soname. Beside
+// each match, glibc-hwcaps folders are looked into for the same name.
+func match(files []rpmfile.File, patterns []string) ([]string, error) {
+	chosen := make(map[string]string) // real file → the name it was found by
+	for _, pattern := range patterns {
+		beside := path.Join(path.Dir(pattern), hwcaps, "*", path.Base(pattern))
+		for i := range files {
+			f := &files[i]
+			ok, err := path.Match(pattern, f.Path)
+			if err != nil {
+				return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+			}
+			if !ok {
+				ok, _ = path.Match(beside, f.Path)
+			}
+			if !ok || !f.Regular() && !f.Symlink() {
+				continue
+			}
+			real, err := rpmfile.Resolve(files, f.Path)
+			if errors.Is(err, rpmfile.ErrNotFound) {
+				continue // a link to a file of another package
+			}
+			if err != nil {
+				return nil, err
+			}
+			if _, known := chosen[real]; !known {
+				chosen[real] = f.Path
+			}
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoLibrary, strings.Join(patterns, ", "))
+	}
+	found := make([]string, 0, len(chosen))
+	for _, name := range chosen {
+		found = append(found, name)
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// chooseLibraries chooses what is unpacked: the whole library folders, so that
+// programs can run with a build's own ld.so and everything that it loads.
+func chooseLibraries(found []string) func(*rpmfile.File) bool {
+	dirs := []string{"/lib64/", "/usr/lib64/"}
+	for _, name := range found {
+		dirs = append(dirs, path.Dir(name)+"/")
+	}
+	return func(f *rpmfile.File) bool {
+		return slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(f.Path, dir) })
+	}
+}
+
+// complete says that the project's records hold all that is asked of the
+// version: the libraries, the names, and debug symbols if there are any now.
+func (d *downloader) complete(v *shipped, sum string, found []string) bool {
+	if len(v.prior) != len(found) || !d.recorded(v) {
+		return false
+	}
+	for _, l := range v.prior {
+		if l.RPMSHA256 != sum || !slices.Contains(found, l.Library) {
+			return false
+		}
+		known := slices.ContainsFunc(v.debug, func(o offer) bool { return o.pkg.Checksum.Value == l.DebugRPMSHA256 })
+		if len(v.debug) > 0 && !known {
+			return false
+		}
+	}
+	return true
+}
+
+// recorded says that the project has records of the version with all the names.
+func (d *downloader) recorded(v *shipped) bool {
+	for _, l := range v.prior {
+		b, err := readRecord(d.req.ProjectDir, l)
+		if err != nil || !covers(b, d.req.Names) {
+			return false
+		}
+	}
+	return len(v.prior) > 0
+}
+
+// covers says that every name was looked up in the build.
+func covers(b *elfinfo.Build, names []string) bool {
+	for _, n := range names {
+		n, _, _ = strings.Cut(n, "@")
+		if b.Functions[n] == nil && b.Variables[n] == nil && !slices.Contains(b.Absent, n) {
+			return false
+		}
+	}
+	return true
+}
+
+// update takes the project's records over, with today's answers to where the
+// package is and how long it is supported.
+func (d *downloader) update(v *shipped) []build {
+	builds := keep(v.prior)
+	for i := range builds {
+		b := &builds[i]
+		b.Removed = v.repo == nil
+		if !b.Removed {
+			b.Repository, b.Location = v.name, v.pkg.Location
+		}
+		end := d.endOfSupport(b.BuildTime)
+		if record, err := readRecord(d.req.ProjectDir, b.Locked); err == nil {
+			record.EndOfSupport = end
+			b.record = record
+		}
+		b.EndOfSupport = end
+	}
+	return builds
+}
