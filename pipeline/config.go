@@ -29,7 +29,8 @@ type Config struct {
 	// their debug symbols.
 	Package      string `yaml:"package"`
 	DebugPackage string `yaml:"debug_package"`
-	// Libraries are the absolute paths of the target libraries in the package.
+	// Libraries are the absolute paths of the target libraries in the package;
+	// path.Match patterns are allowed.
 	Libraries []string `yaml:"libraries"`
 	// Arches are RPM's names of architectures (default: x86_64).
 	Arches []string `yaml:"arches"`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
@@ -57,8 +58,10 @@ func newRow(patch Patch, build *elfinfo.Build) Row {
 	}
 }
 
+// fail notes an error. The reason does not repeat what the row says already.
 func (r *Row) fail(err error) {
-	r.Result, r.Err, r.Reason = Failed, err, err.Error()
+	reason := strings.TrimPrefix(err.Error(), r.NEVRA+": ")
+	r.Result, r.Err, r.Reason = Failed, err, strings.TrimPrefix(reason, r.Soname+": ")
 }
 
 // entryKind is how the functions of the patch begin in that build.

@@ -10,7 +10,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lpbuild/lpbuild/builder"
@@ -74,28 +73,14 @@ func (p *Project) request() (versions.Request, error) {
 		ProjectDir:   p.Dir,
 	}
 	for _, repo := range p.Repositories {
-		v := versions.Repository{Name: repo.Name, URL: repo.URL}
-		if !strings.Contains(repo.URL, "://") {
-			v.URL = p.path(repo.URL)
-		}
-		for _, key := range repo.Keys {
-			v.Keys = append(v.Keys, p.path(key))
-		}
-		r.Repositories = append(r.Repositories, v)
+		r.Repositories = append(r.Repositories, versions.Repository(repo))
 	}
 	return r, nil
 }
 
-// path resolves a path in the project file.
-func (p *Project) path(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(p.Dir, name)
-}
-
 // Download finds every shipped build, records what the descriptions name, and
-// writes versions.lock and versions/.
+// writes versions.lock and versions/. An error that wraps versions.ErrSomeFailed
+// comes with the lock.
 func (p *Project) Download(ctx context.Context, opts Options) (*versions.Lock, error) {
 	r, err := p.request()
 	if err != nil {

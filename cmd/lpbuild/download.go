@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lpbuild/lpbuild/cmd/internal/cli"
-	"github.com/lpbuild/lpbuild/elfinfo"
 	"github.com/lpbuild/lpbuild/pipeline"
 	"github.com/lpbuild/lpbuild/versions"
 )
@@ -25,10 +27,10 @@ func downloadCommand() *urfave.Command {
 			}
 			return withProject(c, nil, func(s *session) error {
 				lock, err := s.project.Download(c.Context, s.options)
-				if err != nil {
+				if lock == nil {
 					return err
 				}
-				return s.printLocked(lock.Builds)
+				return errors.Join(s.printLocked(lock.Builds), err)
 			})
 		},
 	}
@@ -83,11 +85,14 @@ func (s *session) printLocked(builds []versions.Locked) error {
 	}
 	rows := make([][]string, len(builds))
 	for i, b := range builds {
-		support := "-"
+		support := ""
 		if b.EndOfSupport != nil {
-			support = b.EndOfSupport.Format("2006-01-02")
+			support = b.EndOfSupport.Format(time.DateOnly)
 		}
-		rows[i] = []string{b.NEVRA, b.Library, short(elfinfo.BuildID(b.BuildID)), b.BuildTime.Format("2006-01-02"), support}
+		if b.Removed {
+			support = strings.TrimSpace(support + " (left the repositories)")
+		}
+		rows[i] = []string{b.NEVRA, b.Library, short(b.BuildID), b.BuildTime.Format(time.DateOnly), support}
 	}
 	return writeTable(s.App.Writer, []string{"BUILD", "LIBRARY", "BUILD-ID", "BUILT", "SUPPORTED UNTIL"}, rows)
 }

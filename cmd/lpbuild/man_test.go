@@ -29,14 +29,8 @@ func TestManPageIsUpToDate(t *testing.T) {
 }
 
 func TestManPageIsWellFormed(t *testing.T) {
-	groff, err := exec.LookPath("groff")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	cmd := exec.Command(groff, "-man", "-ww", "-Tutf8", "-z")
+	requireTool(t, "groff")
+	cmd := exec.Command("groff", "-man", "-ww", "-Tutf8", "-z")
 	cmd.Stdin = bytes.NewReader(manPage())
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("groff: %v\n%s", err, out)
