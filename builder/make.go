@@ -41,7 +41,7 @@ func makeAll(ctx context.Context, p Patch, builds []*elfinfo.Build, o Options, w
 	defer os.RemoveAll(work)
 	m := &maker{patch: p, opts: o, store: &store{dir: o.CacheDir}, work: work, write: write}
 	if err := m.prepare(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.Name, err)
+		return nil, err
 	}
 	m.outcomes, m.done = make([]Outcome, len(builds)), make([]bool, len(builds))
 	for i, b := range builds {
@@ -50,7 +50,7 @@ func makeAll(ctx context.Context, p Patch, builds []*elfinfo.Build, o Options, w
 	targets := m.plan()
 	if err := m.produce(ctx, targets); err != nil {
 		m.abandon(err)
-		return m.outcomes, fmt.Errorf("%s: %w", p.Name, err)
+		return m.outcomes, err
 	}
 	return m.outcomes, nil
 }

@@ -259,6 +259,41 @@ func TestSyntaxErrorOfTheDescription(t *testing.T) {
 	}
 }
 
+// TestReferencesAndDependencies covers what a reference may point to, and a
+// patch that needs another one applied before.
+func TestReferencesAndDependencies(t *testing.T) {
+	builds := greetRecords(t)[:1]
+	first, o := project(t, "int f(int x) { return x; }", "fix.so\n@libgreet.so.1\ngreet:f\n")
+	dependency := mustMake(t, first, builds, o)[0].Container
+	source := "void *fn, *at; struct { unsigned long module, offset; } ti; static char own[8]; int f(int x) { own[x] = 1; return own[0]; }"
+	template := "fix.so\n*" + dependency + "\n@libgreet.so.1\nleave:f\n#step@greet2.c:fn\n#%depth:ti\n#anything:at:1234:0\n"
+	p, o := project(t, source, template)
+	c, err := livepatch.OpenContainer(mustMake(t, p, builds, o)[0].Container)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := livepatch.OpenContainer(dependency)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][32]byte{before.Apply.PatchID}, c.Apply.Depends); diff != "" {
+		t.Error(diff)
+	}
+	step, err := builds[0].Function("step@greet2.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]uint64{"fn": step.Address, "ti": builds[0].Variables["depth"][0].Address, "at": 0x1234}
+	for _, r := range c.Apply.References {
+		if r.TargetOffset != want[r.Reference] || r.TLS != (r.Reference == "ti") {
+			t.Errorf("%+v, want target offset %#x", r, want[r.Reference])
+		}
+	}
+	if len(c.Apply.References) != len(want) {
+		t.Errorf("%d references, want %d", len(c.Apply.References), len(want))
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	builds := greetRecords(t)[:1]
 	builds[0].Functions["greet"][0].InlinedInto = []string{"caller_a", "caller_b"}

@@ -14,7 +14,7 @@ func TestCompilerErrorIsSummarised(t *testing.T) {
 	if !errors.As(err, &tool) {
 		t.Fatalf("%v, want a *ToolError", err)
 	}
-	if msg := err.Error(); !strings.HasPrefix(msg, "fix: gcc: ./fix.c:3:16: error: ") || strings.Contains(msg, "\n") {
+	if msg := err.Error(); !strings.HasPrefix(msg, "gcc: ./fix.c:3:16: error: ") || strings.Contains(msg, "\n") {
 		t.Errorf("message %q", msg)
 	}
 	if !strings.Contains(tool.Log, "'y' undeclared") || !strings.Contains(tool.Log, "undeclared(x)") {
