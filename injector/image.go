@@ -126,15 +126,11 @@ func (im *image) describe(d definition) string {
 // an owner is the container's own.
 func (im *image) bind(sc *scope, r elfinfo.Relocation, sym elfinfo.Symbol) (definition, error) {
 	ref := reference{name: sym.Name, version: sym.Version, call: callRelocation(r.Type)}
-	own, isOwn := im.layout.facts.find(ref)
-	if isOwn && im.layout.symbolic {
-		return definition{sym: own}, nil
-	}
 	d, err := bind(sc.global, ref)
-	if errors.Is(err, errNoSymbol) && isOwn {
-		return definition{sym: own}, nil
-	}
 	if errors.Is(err, errNoSymbol) {
+		if own, ok := im.layout.facts.find(ref); ok {
+			return definition{sym: own}, nil
+		}
 		d, err = bind(sc.local, ref)
 	}
 	if err != nil {

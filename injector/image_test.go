@@ -18,7 +18,7 @@ import (
 )
 
 // readUnpacked makes a container of a library without metadata.
-func readUnpacked(t *testing.T, path string, refs ...livepatch.MetadataReference) *livepatch.Container {
+func readUnpacked(t testing.TB, path string, refs ...livepatch.MetadataReference) *livepatch.Container {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -52,7 +52,7 @@ long *private_address(void) { return &private_value; }
 `
 	// interposed is defined by the program's library too, but the preloaded one comes first.
 	interposeSource = "long interposed(void) { return 1; }"
-	needSource      = "long interposed(void) { return 2; } long use(void) { return interposed(); }"
+	needSource      = "long interposed(void) { return 2; } long use(void) { return interposed(); } long taken = 1;"
 
 	importSource = `
 #include <errno.h>
@@ -65,14 +65,14 @@ __asm__(".symver old_ver, ver@VER_1");
 extern long old_ver(void);
 extern __thread long tv;
 extern __thread int private_errno __asm__("errno");
-long exported = 3;
+long exported = 3, taken = 4; // the program's libneed has a variable taken, too
 static long local[100];
 static long *pointer = &local[4];
 long *exported_pointer = &exported;
 long (*function)(void) = interposed;
 void *(*copy)(void *, const void *, size_t) = memcpy;
 FILE **stream = &stdout;
-size_t own(const char *s) { return strlen(s) + *pointer + *exported_pointer; }
+size_t own(const char *s) { return strlen(s) + *pointer + *exported_pointer + taken; }
 size_t (*own_pointer)(const char *) = own;
 long patched(const char *s)
 {
@@ -101,7 +101,7 @@ type scene struct {
 
 // newScene starts a process with a versioned library, thread-local storage and
 // an interposed symbol.
-func newScene(t *testing.T) *scene {
+func newScene(t testing.TB) *scene {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "script")
 	if err := os.WriteFile(script, []byte(versionScript), 0o644); err != nil {

@@ -27,8 +27,6 @@ type layout struct {
 	segments    []elf.ProgHeader
 	facts       *symbolFacts
 	relocations []elfinfo.Relocation
-	// symbolic: its own definitions come before all others (DT_SYMBOLIC).
-	symbolic bool
 }
 
 // layout returns the layout of a container, which is made once. A container
@@ -84,8 +82,6 @@ func (l *layout) refuse() error {
 	if _, ok := l.file.DynamicValue(elf.DT_TEXTREL); ok || elf.DynFlag(flags)&elf.DF_TEXTREL != 0 {
 		return blockedf("has relocations in its code (DT_TEXTREL)")
 	}
-	_, symbolic := l.file.DynamicValue(elf.DT_SYMBOLIC)
-	l.symbolic = symbolic || elf.DynFlag(flags)&elf.DF_SYMBOLIC != 0
 	return nil
 }
 

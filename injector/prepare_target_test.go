@@ -13,7 +13,7 @@ import (
 )
 
 // needTool skips a test whose tool this machine lacks; where CI=true it fails.
-func needTool(t *testing.T, name string) string {
+func needTool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -26,7 +26,7 @@ func needTool(t *testing.T, name string) string {
 }
 
 // compile makes a program or library with gcc and returns its path.
-func compile(t *testing.T, name, source string, args ...string) string {
+func compile(t testing.TB, name, source string, args ...string) string {
 	t.Helper()
 	gcc := needTool(t, "gcc")
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func compile(t *testing.T, name, source string, args ...string) string {
 }
 
 // library makes a shared library with the name as its soname.
-func library(t *testing.T, soname, source string, args ...string) string {
+func library(t testing.TB, soname, source string, args ...string) string {
 	t.Helper()
 	return compile(t, soname, source, append([]string{"-shared", "-fPIC", "-Wl,-soname," + soname}, args...)...)
 }
@@ -131,14 +131,14 @@ int main(int argc, char **argv)
 
 // A subject is a running process that answers lines.
 type subject struct {
-	t   *testing.T
+	t   testing.TB
 	pid int
 	in  io.Writer
 	out *bufio.Reader
 }
 
 // launch runs a program that says "ready" on its standard output.
-func launch(t *testing.T, cmd *exec.Cmd) *subject {
+func launch(t testing.TB, cmd *exec.Cmd) *subject {
 	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -206,7 +206,7 @@ func (tg *subject) address(format string, args ...any) uint64 {
 }
 
 // hold opens a process until the test ends.
-func hold(t *testing.T, pid int) *process {
+func hold(t testing.TB, pid int) *process {
 	t.Helper()
 	p, err := openProcess("/proc", pid)
 	if err != nil {
@@ -218,7 +218,7 @@ func hold(t *testing.T, pid int) *process {
 
 // loaded reads what a process has loaded: all objects, and those of the base
 // namespace in load order.
-func loaded(t *testing.T, in *Injector, p *process) (objs, order []*object) {
+func loaded(t testing.TB, in *Injector, p *process) (objs, order []*object) {
 	t.Helper()
 	maps, err := p.mappings()
 	if err != nil {
@@ -234,7 +234,7 @@ func loaded(t *testing.T, in *Injector, p *process) (objs, order []*object) {
 }
 
 // testInjector closes its files when the test ends.
-func testInjector(t *testing.T) *Injector {
+func testInjector(t testing.TB) *Injector {
 	t.Helper()
 	in := New(Options{})
 	t.Cleanup(in.files.close)

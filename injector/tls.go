@@ -1,9 +1,9 @@
 package injector
 
 import (
+	"bytes"
 	"debug/elf"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
@@ -12,15 +12,15 @@ import (
 const (
 	maxStaticTLS  = 1 << 32 // bytes between a TLS block and the thread pointer
 	maxTLSModules = 1 << 20
-	maxLinkMap    = 8192 // bytes of glibc's private struct link_map
+	maxLinkMap    = 2048 // bytes of glibc's struct link_map: 1,136 to 1,200 in 2.31 to 2.44
 )
 
 // staticTLS finds how far below the thread pointer an object's TLS block lies
 // (psABI variant II: a variable at offset v is at TP - result + v). It is the
-// same in every thread. The sources are slots that ld.so has filled, and what
-// it tells debuggers; where both speak they must agree.
+// same in every thread. The sources are slots that ld.so has filled and its own
+// notes; where both speak they must agree.
 func (s *scope) staticTLS(o *object) (uint64, error) {
-	told, known, err := s.linkField(o, "_thread_db_link_map_l_tls_offset")
+	told, _, known, err := s.privateTLS(o)
 	if err != nil {
 		return 0, err
 	}
@@ -95,7 +95,7 @@ func (s *scope) tlsModule(o *object) (uint64, error) {
 			return id, err
 		}
 	}
-	id, ok, err := s.linkField(o, "_thread_db_link_map_l_tls_modid")
+	_, id, ok, err := s.privateTLS(o)
 	if err != nil {
 		return 0, err
 	}
@@ -126,31 +126,31 @@ func (s *scope) moduleFrom(from, o *object) (uint64, bool, error) {
 	return 0, false, nil
 }
 
-// linkField reads a field of an object's link_map that <link.h> does not
-// declare. Where it is, glibc tells debuggers: libc.so (before 2.34
-// libpthread.so) defines an array of three 32-bit numbers for it: bits, number
-// of elements, offset (nptl_db/db_info.c).
-func (s *scope) linkField(o *object, descriptor string) (uint64, bool, error) {
-	for _, lib := range s.order {
-		facts, err := lib.cached.symbols()
-		if err != nil {
-			return 0, false, fmt.Errorf("%s: %w", lib.path, err)
-		}
-		indexes := facts.defined[descriptor]
-		if len(indexes) == 0 || o.link == 0 {
-			continue
-		}
-		b, err := lib.file.ReadAt(facts.table[indexes[0]].Address, 12)
-		if err != nil {
-			return 0, false, err
-		}
-		le := binary.LittleEndian
-		bits, elements, offset := le.Uint32(b), le.Uint32(b[4:]), le.Uint32(b[8:])
-		if bits != 64 || elements != 1 || offset > maxLinkMap {
-			return 0, false, nil
-		}
-		v, err := s.p.readWord(o.link + uint64(offset))
-		return v, err == nil, err
+// privateTLS reads offset below the thread pointer and module id from the part
+// of an object's struct link_map that <link.h> does not declare. Where they are
+// differs between releases of glibc, but not what stands before them (struct
+// link_map in its include/link.h, unchanged from 2.31 to 2.44): l_tls_initimage,
+// l_tls_initimage_size, l_tls_blocksize, l_tls_align and
+// l_tls_firstbyte_offset, which the program header tells, then l_tls_offset and
+// l_tls_modid.
+func (s *scope) privateTLS(o *object) (offset, module uint64, ok bool, err error) {
+	tls, has := o.segment(elf.PT_TLS)
+	m, mapped := findMapping(s.p.maps, o.link)
+	if !has || !mapped {
+		return 0, 0, false, nil
 	}
-	return 0, false, nil
+	b := make([]byte, min(maxLinkMap, m.end-o.link)&^7)
+	if err := s.p.readAt(b, o.link); err != nil {
+		return 0, 0, false, err
+	}
+	var known []byte
+	for _, v := range []uint64{o.addr(tls.Vaddr), tls.Filesz, tls.Memsz, tls.Align, tls.Vaddr & (max(tls.Align, 1) - 1)} {
+		known = binary.LittleEndian.AppendUint64(known, v)
+	}
+	i := bytes.Index(b, known)
+	if i < 0 || i%8 != 0 || len(b)-i < len(known)+16 {
+		return 0, 0, false, nil
+	}
+	b = b[i+len(known):]
+	return binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), true, nil
 }
