@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -99,7 +98,7 @@ func Run(ctx context.Context, e Event, opts Options) Summary {
 	select {
 	case s = <-done:
 	case <-grace.C:
-		s.Err = fmt.Errorf("not finished: %w", context.Cause(ctx))
+		s.Err = unfinished(opts)
 	}
 	return s
 }
@@ -129,7 +128,7 @@ func run(ctx context.Context, e Event, opts Options) Summary {
 	case e.action() == revert:
 		// The set's own files are of no use: processes may run another version.
 		s.Err = p.settle(ctx, func() ([]injector.Result, error) { return opts.Injector.RevertSet(ctx, everyProcess, e.Name) })
-	case errors.Is(err, fs.ErrNotExist) && e.Script == PostTrans:
+	case errors.Is(err, errNoSet) && e.Script == PostTrans:
 		// Erased again by a later element of the same transaction.
 		s.Skipped = err.Error()
 	case err != nil:
@@ -137,7 +136,15 @@ func run(ctx context.Context, e Event, opts Options) Summary {
 	default:
 		s.Err = p.settle(ctx, func() ([]injector.Result, error) { return opts.Injector.Replace(ctx, everyProcess, containers) })
 	}
+	if errors.Is(s.Err, context.DeadlineExceeded) {
+		s.Err = unfinished(opts)
+	}
 	s.count(p.found)
 	p.report(e, s.Err)
 	return s
+}
+
+// unfinished is the error of a run that the deadline ended.
+func unfinished(opts Options) error {
+	return fmt.Errorf("not finished within %v: %w", opts.Timeout, context.DeadlineExceeded)
 }

@@ -86,6 +86,26 @@ func TestEraseNeedsNoFiles(t *testing.T) {
 	}
 }
 
+// A package that is installed and erased again before %posttrans is not news;
+// one of whose files is missing is.
+func TestPostTransOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t)
+	event := Event{Script: PostTrans, Name: setName, Count: 1}
+	if err := os.Remove(sys.containerFile(t)); err != nil {
+		t.Fatal(err)
+	}
+	if line := Run(t.Context(), event, sys.options(new(recorder))).Line(); !strings.Contains(line, "nothing applied") {
+		t.Errorf("a file is missing: line %q", line)
+	}
+	if err := os.RemoveAll(sys.set); err != nil {
+		t.Fatal(err)
+	}
+	if line := Run(t.Context(), event, sys.options(new(recorder))).Line(); line != "" {
+		t.Errorf("all is gone: line %q", line)
+	}
+}
+
 func TestDormantSystemsAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -183,8 +203,8 @@ func TestNothingFailsAndNothingHangs(t *testing.T) {
 		opts := newSystem(t).options(&recorder{block: true})
 		opts.Timeout = time.Millisecond
 		s := Run(t.Context(), Event{Post, setName, 1}, opts)
-		if !errors.Is(s.Err, context.DeadlineExceeded) {
-			t.Errorf("error %v", s.Err)
+		if !errors.Is(s.Err, context.DeadlineExceeded) || !strings.Contains(s.Line(), "not finished within 1ms") {
+			t.Errorf("error %v, line %q", s.Err, s.Line())
 		}
 	})
 	t.Run("another hook runs", func(t *testing.T) {

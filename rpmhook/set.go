@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,9 @@ import (
 // ErrUntrusted says that somebody other than root could have written a file of
 // the set, or that it is not what the manifest says.
 var ErrUntrusted = errors.New("not trusted")
+
+// errNoSet says that the folder of the set does not exist.
+var errNoSet = errors.New("no such set")
 
 // loadSet reads the set in the folder root/name: all of it or nothing. Every
 // folder on the way and every file must belong to root and be writable by
@@ -68,7 +72,11 @@ func openSet(root, name string) (*os.File, error) {
 			break
 		}
 	}
-	return openTrusted(unix.AT_FDCWD, filepath.Join(real, name), unix.S_IFDIR)
+	dir, err := openTrusted(unix.AT_FDCWD, filepath.Join(real, name), unix.S_IFDIR)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", errNoSet, err)
+	}
+	return dir, err
 }
 
 // openTrusted opens a file of the given type that only root can have written.

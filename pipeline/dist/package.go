@@ -92,7 +92,7 @@ func SourceDate(newest time.Time) (time.Time, error) {
 	return time.Unix(int64(seconds), 0).UTC(), nil
 }
 
-// setDefaults returns a copy with every empty field that has a default filled in.
+// withDefaults returns a copy with every empty field that has a default filled in.
 func (p Package) withDefaults() Package {
 	set := func(field *string, value string) {
 		if *field == "" {

@@ -72,6 +72,12 @@ func TestContainersComeOutByteForByte(t *testing.T) {
 	p := project(t, "0.2")
 	for name, rpm := range map[string]string{"rpmbuild": rpmbuild(t, p, t.TempDir()), "direct": buildRPM(t, p)} {
 		dir := t.TempDir()
+		// Whoever forgets --no-absolute-filenames must not write into /usr.
+		for entry := range strings.Lines(output(t, "sh", "-c", `rpm2cpio "$1" | cpio -t --quiet`, "sh", rpm)) {
+			if !strings.HasPrefix(entry, "./usr/lib64/") {
+				t.Errorf("%s: payload holds %s", name, entry)
+			}
+		}
 		cmd := command(t.Context(), "sh", "-c", `rpm2cpio "$1" | cpio -id --quiet --no-absolute-filenames`, "sh", rpm)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
