@@ -107,6 +107,11 @@ func containerImports(t testing.TB, name string) (needed, symbols []string) {
 			t.Errorf("%s has %v", name, tag)
 		}
 	}
+	for _, s := range f.Sections {
+		if strings.HasPrefix(s.Name, ".debug") || s.Name == ".comment" {
+			t.Errorf("%s has a section %s", name, s.Name)
+		}
+	}
 	return needed, symbols
 }
 
