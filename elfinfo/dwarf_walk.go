@@ -1,6 +1,9 @@
 package elfinfo
 
-import "debug/dwarf"
+import (
+	"debug/dwarf"
+	"errors"
+)
 
 // subprogram is one DW_TAG_subprogram.
 type subprogram struct {
@@ -19,7 +22,7 @@ type inlinedCall struct{ origin, at dwarf.Offset }
 // entries are resolved afterwards, as they may lead forwards.
 type debugInfo struct {
 	data        *dwarf.Data
-	units       []string // base name of each unit's source
+	units       []string // base name of each unit's source; the first is for entries outside units
 	subprograms map[dwarf.Offset]subprogram
 	entries     map[uint64][]dwarf.Offset // concrete subprograms by the start of each of their ranges
 	ranges      []unitRange               // code of the units, for functions without a subprogram (assembly)
@@ -45,6 +48,7 @@ func (f *File) readDebugInfo() (info *debugInfo, err error) {
 	w := dwarfWalk{
 		info: &debugInfo{
 			data:        data,
+			units:       []string{""},
 			subprograms: make(map[dwarf.Offset]subprogram),
 			entries:     make(map[uint64][]dwarf.Offset),
 		},
@@ -63,8 +67,13 @@ type dwarfWalk struct {
 	info   *debugInfo
 	reader *dwarf.Reader
 	depth  int
+	spare  int         // list ends seen where no list was open
 	within []enclosing // subprograms around the current entry, innermost last
 }
+
+// maxSpare bounds the padding between units. At a number that the end of a
+// unit cuts off, dwarf.Reader yields list ends for ever.
+const maxSpare = 1 << 16
 
 type enclosing struct {
 	at    dwarf.Offset
@@ -78,7 +87,9 @@ func (w *dwarfWalk) walk() error {
 			return err
 		}
 		if e.Tag == 0 {
-			w.leave()
+			if w.leave(); w.spare > maxSpare {
+				return errors.New("a unit does not end")
+			}
 			continue
 		}
 		descend, err := w.visit(e)
@@ -98,6 +109,10 @@ func (w *dwarfWalk) walk() error {
 
 // leave ends a list of children.
 func (w *dwarfWalk) leave() {
+	if w.depth == 0 {
+		w.spare++
+		return
+	}
 	w.depth--
 	if n := len(w.within); n > 0 && w.within[n-1].depth == w.depth {
 		w.within = w.within[:n-1]
@@ -108,7 +123,7 @@ func (w *dwarfWalk) leave() {
 func (w *dwarfWalk) visit(e *dwarf.Entry) (descend bool, err error) {
 	switch e.Tag {
 	case dwarf.TagCompileUnit, dwarf.TagPartialUnit, dwarf.TagTypeUnit, dwarf.TagSkeletonUnit:
-		w.depth, w.within = 0, nil
+		w.depth, w.within = 0, nil // whatever the unit before left open
 		return true, w.unit(e)
 	case dwarf.TagSubprogram:
 		if e.Children {
