@@ -23,8 +23,8 @@ type ProgramEnv struct {
 	// PT_INTERP; "" is ld-linux-x86-64.so.2 in LibraryDir.
 	Loader string
 	// Libraries are further shared objects to link with, as sonames in
-	// LibraryDir or as paths. libc.so.6 and, where threads are a library of
-	// their own (glibc before 2.34), libpthread.so.0 always are.
+	// LibraryDir or as paths. libc.so.6 and those of glibcParts that are in
+	// LibraryDir need not be named.
 	Libraries []string
 	// Flags are added to the compiler's. Compiler is as in Options.
 	Flags    []string
@@ -32,6 +32,11 @@ type ProgramEnv struct {
 	// CacheDir is as in Options; it spares asking the compiler for its parts.
 	CacheDir string
 }
+
+// glibcParts are libraries that hold functions of libc in older builds (before
+// glibc 2.34: threads, dlopen, timers), or always. A program needs only those
+// that it uses.
+var glibcParts = []string{"libpthread.so.0", "libdl.so.2", "librt.so.1", "libm.so.6"}
 
 // programFlags compile a program against this machine's headers and nothing
 // else of it: see baseFlags for the reasons.
@@ -137,9 +142,10 @@ func (p *program) surroundings(ctx context.Context) ([]string, error) {
 func (p *program) openLibraries() error {
 	p.offered = map[string]bool{}
 	names := append([]string{"libc.so.6"}, p.env.Libraries...)
-	threads := filepath.Join(p.env.LibraryDir, "libpthread.so.0")
-	if _, err := os.Stat(threads); err == nil && !slices.Contains(names, "libpthread.so.0") {
-		names = append(names, threads)
+	for _, part := range glibcParts {
+		if _, err := os.Stat(filepath.Join(p.env.LibraryDir, part)); err == nil && !slices.Contains(names, part) {
+			names = append(names, part)
+		}
 	}
 	for _, name := range append(names, p.loader()) {
 		file := name

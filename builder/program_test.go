@@ -30,7 +30,9 @@ func hostEnv(t testing.TB) ProgramEnv {
 // testProgram uses what a program finds in crt1.o, crti.o and
 // libc_nonshared.a, and threads.
 const testProgram = `
+#include <dlfcn.h>
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +59,7 @@ int main(int argc, char **argv)
 	if (fork() == 0) _exit(5);
 	wait(&status);
 	if (argc != 2 || sscanf(argv[1], "%d", &number) != 1 || stat("/", &st) || !S_ISDIR(st.st_mode)) return 2;
+	if (!dlopen("libm.so.6", RTLD_NOW) || sqrt(argc + 2) != 2) return 3;
 	printf("constructed %d sum %d mine %d child %d number %d\n", constructed, sum, mine, WEXITSTATUS(status), number);
 	fflush(stdout);
 	return 0;
