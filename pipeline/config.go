@@ -164,7 +164,7 @@ func (c *Config) validate(k checker) error {
 		k.add("no target library", "libraries")
 	}
 	for i, lib := range c.Libraries {
-		if !path.IsAbs(lib) || path.Clean(lib) != lib || lib == "/" {
+		if _, err := path.Match(lib, ""); err != nil || !path.IsAbs(lib) || path.Clean(lib) != lib || lib == "/" {
 			k.add(fmt.Sprintf("libraries: %q is not the absolute path of a file", lib), "libraries", i)
 		}
 	}

@@ -99,8 +99,8 @@ func (r *Report) containers() []string {
 	return slices.Compact(names)
 }
 
-// Err is nil if no row failed. If all failed for the same kind of reason as the
-// first, it is that reason; else it wraps ErrSomeFailed.
+// Err is nil if no row failed. If all failed, it is the first failure, with its
+// reason for errors.Is; else it wraps ErrSomeFailed.
 func (r *Report) Err() error {
 	failed := 0
 	var first error
@@ -109,14 +109,36 @@ func (r *Report) Err() error {
 			continue
 		}
 		if failed++; first == nil {
-			first = fmt.Errorf("%s: %w", row.Patch, row.Err)
+			first = &rowError{row}
 		}
 	}
 	switch failed {
 	case 0:
 		return nil
+	case 1:
+		if len(r.Rows) == 1 {
+			return first
+		}
 	case len(r.Rows):
 		return fmt.Errorf("all %d failed; the first: %w", failed, first)
 	}
-	return fmt.Errorf("%d of %d failed; the first: %v: %w", failed, len(r.Rows), first, ErrSomeFailed)
+	return &someFailed{fmt.Sprintf("%d of %d failed; the first: %v", failed, len(r.Rows), first)}
 }
+
+// rowError is the failure of one row.
+type rowError struct{ row Row }
+
+func (e *rowError) Error() string {
+	parts := []string{e.row.Patch, e.row.NEVRA}
+	if e.row.Step != "" {
+		parts = append(parts, e.row.Step)
+	}
+	return strings.Join(append(parts, e.row.Reason), ": ")
+}
+
+func (e *rowError) Unwrap() error { return e.row.Err }
+
+type someFailed struct{ text string }
+
+func (e *someFailed) Error() string { return e.text }
+func (e *someFailed) Unwrap() error { return ErrSomeFailed }

@@ -27,6 +27,8 @@ const (
 	StepRevert  = "revert"  // the injector says REVERTED
 	StepRestore = "restore" // the old answer, twice, and the original's bytes in memory
 	StepExit    = "exit"    // input closed, status 0, no other answer on the way
+
+	testSteps = 7
 )
 
 // A TestError is why a live patch did not prove itself on one build.
@@ -52,7 +54,7 @@ func (e *TestError) Unwrap() error { return e.Err }
 // TestOptions are those of a stage and a bound in time.
 type TestOptions struct {
 	Options
-	// Timeout bounds the test of one build, the compiling included (default: 1 minute).
+	// Timeout bounds the test of one build, the compiling included (default: 30 seconds).
 	Timeout time.Duration
 }
 
@@ -61,7 +63,7 @@ type TestOptions struct {
 // without test.c is a row with Skipped. No process outlives the call.
 func (p *Project) Test(ctx context.Context, opts TestOptions) (*Report, error) {
 	if opts.Timeout == 0 {
-		opts.Timeout = time.Minute
+		opts.Timeout = 30 * time.Second
 	}
 	store, err := openStore(opts.Store)
 	if err != nil {
@@ -136,7 +138,7 @@ func (p *Project) testJobs(report *Report, store libraries, work string) ([]test
 
 // run tests one row and notes the result in it.
 func (j *testJob) run(ctx context.Context, opts TestOptions) {
-	task := opts.task(fmt.Sprintf("test %s %s", j.patch.Name, j.build.NEVRA), 0)
+	task := opts.task(fmt.Sprintf("test %s %s", j.patch.Name, j.build.NEVRA), testSteps)
 	began := time.Now()
 	var err error
 	switch {
@@ -149,7 +151,7 @@ func (j *testJob) run(ctx context.Context, opts TestOptions) {
 	default:
 		ctx, cancel := context.WithTimeoutCause(ctx, opts.Timeout, fmt.Errorf("not finished after %s", opts.Timeout))
 		defer cancel()
-		err = j.try(ctx, opts)
+		err = j.try(ctx, opts, func() { task.Add(1) })
 	}
 	j.row.Seconds = time.Since(began).Seconds()
 	j.row.Result = Passed
@@ -163,7 +165,8 @@ func (j *testJob) run(ctx context.Context, opts TestOptions) {
 	task.Done(err)
 }
 
-func (j *testJob) try(ctx context.Context, opts TestOptions) error {
+// try goes through the steps and calls done after each.
+func (j *testJob) try(ctx context.Context, opts TestOptions, done func()) error {
 	container, err := livepatch.OpenContainer(j.row.Container)
 	if err != nil {
 		return &TestError{Step: StepBuild, Err: err}
@@ -172,6 +175,7 @@ func (j *testJob) try(ctx context.Context, opts TestOptions) error {
 	if err != nil {
 		return &TestError{Step: StepBuild, Err: err}
 	}
+	done()
 	prog, err := start(ctx, argv, env)
 	if err != nil {
 		return &TestError{Step: StepStart, Err: err}
@@ -191,6 +195,7 @@ func (j *testJob) try(ctx context.Context, opts TestOptions) error {
 		if err := step.do(ctx); err != nil {
 			return &TestError{Step: step.name, Seen: prog.said.String(), Err: err}
 		}
+		done()
 	}
 	return nil
 }

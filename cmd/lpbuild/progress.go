@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	urfave "github.com/urfave/cli/v2"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
@@ -21,11 +22,13 @@ type progress struct {
 	out  io.Writer
 }
 
-func newProgress(stderr io.Writer, quiet bool) *progress {
-	if quiet {
+func newProgress(c *urfave.Context) *progress {
+	stderr := c.App.ErrWriter
+	if c.Bool("quiet") {
 		return &progress{out: io.Discard}
 	}
-	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	// Bars and the log of -v would write over each other.
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !c.Bool("verbose") {
 		return &progress{out: stderr, bars: mpb.New(mpb.WithOutput(stderr), mpb.WithWidth(40))}
 	}
 	return &progress{out: stderr}

@@ -38,7 +38,7 @@ func withProject(c *urfave.Context, patches []string, run func(*session) error) 
 			cli.Warning(c.App.ErrWriter, w.Error())
 		}
 	}
-	s := &session{Context: c, project: project, progress: newProgress(c.App.ErrWriter, c.Bool("quiet"))}
+	s := &session{Context: c, project: project, progress: newProgress(c)}
 	defer s.progress.wait()
 	s.options = pipeline.Options{
 		Jobs:     c.Int("jobs"),

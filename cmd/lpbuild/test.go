@@ -33,7 +33,7 @@ has the build-id of the record. Needs the unpacked libraries that download keeps
 trace processes.`,
 		Flags: []urfave.Flag{
 			&urfave.PathFlag{Name: "junit", Usage: "also write the results as JUnit XML to `FILE`"},
-			&urfave.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "`TIME` for one build"},
+			&urfave.DurationFlag{Name: "timeout", Value: 30 * time.Second, Usage: "`TIME` for one build"},
 		},
 		Action: func(c *urfave.Context) error {
 			return withProject(c, c.Args().Slice(), runTest)
