@@ -166,7 +166,16 @@ func buildRPM(t testing.TB, p Package) string {
 	return name
 }
 
-// rpmbuild makes an RPM from the source package, with a stand-in for lpbuild
+// debugMacros configures rpmbuild as SUSE and Fedora do, where every package
+// gets a debuginfo package that its debug information is moved to.
+func debugMacros(t testing.TB) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "macros")
+	write(t, name, []byte("%install %{debug_package}\\\n%%install\\\n%{nil}\n"))
+	return name
+}
+
+// rpmbuild makes the one RPM from the source package, with a stand-in for lpbuild
 // that puts in place what the project has in its build folder.
 func rpmbuild(t testing.TB, p Package, top string) string {
 	t.Helper()
@@ -176,11 +185,12 @@ func rpmbuild(t testing.TB, p Package, top string) string {
 		t.Fatal(err)
 	}
 	bin := t.TempDir()
-	standIn := "#!/bin/sh -e\ntest -f lpbuild.yaml -a -d versions\necho \"$@\" >" + bin + "/args\ncp -r " + p.ProjectDir + "/build build\n"
+	standIn := "#!/bin/sh -e\ntest -f lpbuild.yaml -a -d versions\necho \"$@\" >" + bin + "/args\ncp -rp " + p.ProjectDir + "/build build\n"
 	if err := os.WriteFile(filepath.Join(bin, "lpbuild"), []byte(standIn), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := command(t.Context(), "rpmbuild", "-ba", "--nodeps", "--define", "_topdir "+top, src.Spec)
+	cmd := command(t.Context(), "rpmbuild", "-ba", "--nodeps", "--define", "_topdir "+top,
+		"--load", debugMacros(t), src.Spec)
 	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("rpmbuild: %v\n%s", err, out)
