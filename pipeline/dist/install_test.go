@@ -110,7 +110,7 @@ func TestRealHelperIsQuietInAChroot(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := project(t, "0.1")
-	runtime, err := RuntimeRPM(t.Context(), Package{Version: "0.1", OutDir: t.TempDir(), Time: p.Time}, programs(t))
+	runtime, err := RuntimeRPM(t.Context(), Package{Version: "0.1", OutDir: t.TempDir(), Time: p.Time, Compress: "zstd"}, programs(t))
 	if err != nil {
 		t.Fatal(err)
 	}
