@@ -61,7 +61,7 @@ func (p *program) run(ctx context.Context, argv, env []string, started chan<- er
 	stdout, w := io.Pipe()
 	cmd.Stdout = w
 	if err := cmd.Start(); err != nil {
-		started <- errors.Join(err, stdin.Close())
+		started <- err // Start has closed its ends, and ours
 		return
 	}
 	p.pid, p.stdin, p.said = cmd.Process.Pid, stdin, record(stdout)
@@ -87,6 +87,20 @@ func awaitExit(pid int) error {
 			return os.NewSyscallError("poll", err)
 		}
 	}
+}
+
+// copyProgram makes an executable copy of a file that nothing can have open for
+// writing afterwards. Without it a program just written may be "text file busy":
+// a process forked meanwhile, for another job's compiler, holds our descriptor
+// until its exec (golang.org/issue/22315).
+func copyProgram(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(to, data, 0o700)
 }
 
 // finish closes the program's input and waits until it has ended. A program

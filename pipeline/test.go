@@ -231,7 +231,11 @@ func (j *testJob) buildProgram(ctx context.Context) (argv, env []string, err err
 	if err := os.MkdirAll(filepath.Dir(j.out), 0o777); err != nil {
 		return nil, nil, err
 	}
-	return []string{j.out}, env, builder.BuildProgram(ctx, j.patch.Test, j.out, target)
+	linked := j.out + ".linked"
+	if err := builder.BuildProgram(ctx, j.patch.Test, linked, target); err != nil {
+		return nil, nil, err
+	}
+	return []string{j.out}, env, copyProgram(linked, j.out)
 }
 
 // A trial is one run of a test program and the steps that it goes through.

@@ -1,0 +1,100 @@
+package pipeline
+
+import (
+	"encoding/xml"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+)
+
+func failedRow(patch, nevra string, err error) Row {
+	r := Row{Patch: patch, NEVRA: nevra, Soname: "libx.so"}
+	r.fail(err)
+	return r
+}
+
+func TestReportErr(t *testing.T) {
+	t.Parallel()
+	good := Row{Patch: "p", NEVRA: "a-1-1.x86_64", Result: Built}
+	missing := failedRow("p", "a-2-1.x86_64", elfinfo.ErrMissing)
+	tests := []struct {
+		name string
+		rows []Row
+		is   error
+		text string
+	}{
+		{name: "none", rows: nil},
+		{name: "all good", rows: []Row{good, good}},
+		{name: "skipped is not failed", rows: []Row{{Result: Skipped}}},
+		{name: "the only one", rows: []Row{missing}, is: elfinfo.ErrMissing, text: "p: a-2-1.x86_64: not defined by this build"},
+		{name: "all", rows: []Row{missing, missing}, is: elfinfo.ErrMissing,
+			text: "all 2 failed; the first: p: a-2-1.x86_64: not defined by this build"},
+		{name: "some", rows: []Row{good, missing, good}, is: ErrSomeFailed,
+			text: "1 of 3 failed; the first: p: a-2-1.x86_64: not defined by this build"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := Report{Rows: tt.rows}
+			err := r.Err()
+			if !errors.Is(err, tt.is) {
+				t.Errorf("error %v, want %v", err, tt.is)
+			}
+			if err != nil && err.Error() != tt.text {
+				t.Errorf("%q, want %q", err, tt.text)
+			}
+			if tt.is == ErrSomeFailed && errors.Is(err, elfinfo.ErrMissing) {
+				t.Error("the reason of one row decides the exit code of all")
+			}
+		})
+	}
+}
+
+func TestReasonDoesNotRepeatTheRow(t *testing.T) {
+	t.Parallel()
+	r := failedRow("p", "a-1-1.x86_64", errors.New("a-1-1.x86_64: libx.so: too short"))
+	if r.Reason != "too short" {
+		t.Errorf("reason %q", r.Reason)
+	}
+}
+
+func TestWriteJUnit(t *testing.T) {
+	t.Parallel()
+	failed := failedRow("b", "n-2", &TestError{Step: StepApply, Err: errors.New("BUSY <&\x00"), Seen: `"a" ×2`})
+	failed.Step = StepApply
+	r := Report{Rows: []Row{
+		{Patch: "a", NEVRA: "n-1", Soname: "l", BuildID: "11", Result: Passed, Seconds: 0.5},
+		{Patch: "a", NEVRA: "n-2", Soname: "l", BuildID: "22", Result: Skipped, Reason: "no test.c"},
+		failed,
+	}}
+	file := filepath.Join(t.TempDir(), "sub", "j.xml")
+	if err := r.WriteJUnit(file); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got junitSuites
+	if err := xml.Unmarshal(data, &got); err != nil {
+		t.Fatalf("%v\n%s", err, data)
+	}
+	got.XMLName = xml.Name{}
+	want := junitSuites{Suites: []junitSuite{
+		{Name: "a", Tests: 2, Skipped: 1, Time: "0.500", Cases: []junitCase{
+			{Class: "a", Name: "n-1 l 11", Time: "0.500"},
+			{Class: "a", Name: "n-2 l 22", Time: "0.000", Skipped: &junitMessage{Message: "no test.c"}},
+		}},
+		{Name: "b", Tests: 1, Failures: 1, Time: "0.000", Cases: []junitCase{
+			{Class: "b", Name: "n-2 libx.so ", Time: "0.000", Failure: &junitMessage{Type: "apply", Message: "BUSY <&\ufffd; seen: \"a\" ×2"}},
+		}},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
