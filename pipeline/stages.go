@@ -155,6 +155,9 @@ func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts 
 		}
 		task := opts.task(stage+" "+patch.Name, int64(len(builds)))
 		outcomes, err := build(ctx, patch.Patch, builds, p.builderOptions(opts, records, task))
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // outcomes of a stage cut short are not worth a report
+		}
 		task.Done(err)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", patch.Name, err)

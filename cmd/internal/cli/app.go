@@ -55,50 +55,63 @@ func arrange(app *urfave.App, args []string) []string {
 	if len(args) == 0 {
 		return args
 	}
-	var global, local, rest []string
-	var cmd *urfave.Command
+	var a arranged
 	for i := 1; i < len(args); i++ {
 		arg := args[i]
 		switch {
 		case arg == "--":
-			rest = append(rest, args[i+1:]...)
+			a.rest = append(a.rest, args[i+1:]...)
 			i = len(args)
-		case len(arg) < 2 || arg[0] != '-':
-			if cmd == nil {
-				if cmd = app.Command(arg); cmd == nil { // unknown, or the help command
-					return args
-				}
+		case len(arg) >= 2 && arg[0] == '-':
+			into, flag := a.flag(app, arg)
+			*into = append(*into, arg)
+			if !takesValue(flag, arg) {
 				continue
 			}
-			rest = append(rest, arg)
+			if i++; i == len(args) { // the value is missing: let the library say so
+				return a.words(args[0], into != &a.global)
+			}
+			*into = append(*into, args[i])
+		case a.command == nil:
+			if a.command = app.Command(arg); a.command == nil { // unknown, or the help command
+				return args
+			}
 		default:
-			words, into := args[i:i+1], &local
-			flag := lookup(cmd, arg)
-			if flag == nil {
-				if flag = find(app.Flags, arg); flag != nil || cmd == nil {
-					into = &global
-				}
-			}
-			if takesValue(flag, arg) && i+1 < len(args) {
-				words = args[i : i+2]
-				i++
-			}
-			*into = append(*into, words...)
+			a.rest = append(a.rest, arg)
 		}
 	}
-	out := append([]string{args[0]}, global...)
-	if cmd == nil {
-		return append(out, rest...)
+	if a.command == nil {
+		return append(a.words(args[0], false), a.rest...)
 	}
-	out = append(append(out, cmd.Name), local...)
-	return append(append(out, "--"), rest...)
+	return append(append(a.words(args[0], true), "--"), a.rest...)
 }
 
-func lookup(cmd *urfave.Command, arg string) urfave.Flag {
-	if cmd == nil {
-		return nil
+// arranged is a command line taken apart.
+type arranged struct {
+	global, local, rest []string
+	command             *urfave.Command
+}
+
+// flag finds the definition of a flag, nil if there is none, and where it belongs.
+func (a *arranged) flag(app *urfave.App, arg string) (*[]string, urfave.Flag) {
+	if a.command != nil {
+		if f := find(a.command.Flags, arg); f != nil {
+			return &a.local, f
+		}
 	}
-	return find(cmd.Flags, arg)
+	if f := find(app.Flags, arg); f != nil || a.command == nil {
+		return &a.global, f
+	}
+	return &a.local, nil
+}
+
+// words are the program and its flags, and the command and its flags if wanted.
+func (a *arranged) words(program string, command bool) []string {
+	out := append([]string{program}, a.global...)
+	if command {
+		out = append(append(out, a.command.Name), a.local...)
+	}
+	return out
 }
 
 func find(flags []urfave.Flag, arg string) urfave.Flag {
