@@ -183,7 +183,12 @@ func (s *scene) prepare(c *livepatch.Container) (*image, error) {
 
 // BenchmarkPrepare is the part of an operation for which nothing is stopped,
 // with the files known.
-func BenchmarkPrepare(b *testing.B) {
+func BenchmarkPrepare(b *testing.B) { benchmarkPrepare(b, false) }
+
+// BenchmarkPrepareFirst is the same with nothing known.
+func BenchmarkPrepareFirst(b *testing.B) { benchmarkPrepare(b, true) }
+
+func benchmarkPrepare(b *testing.B, fresh bool) {
 	s := newScene(b)
 	c := readUnpacked(b, library(b, "container.so", importSource, append([]string{"-nostartfiles"}, s.libs...)...))
 	b.ReportAllocs()
@@ -193,6 +198,10 @@ func BenchmarkPrepare(b *testing.B) {
 			b.Fatal(err)
 		}
 		s.p = p
+		if fresh {
+			s.in.files.close()
+			s.in = New(Options{})
+		}
 		if _, err := s.prepare(c); err != nil {
 			b.Fatal(err)
 		}

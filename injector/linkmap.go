@@ -11,7 +11,7 @@ import (
 
 // maxLinks bounds the list of loaded libraries; maxName a library's name (PATH_MAX).
 const (
-	maxLinks = 16384
+	maxLinks = 4096
 	maxName  = 4096
 )
 

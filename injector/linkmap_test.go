@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -221,5 +222,26 @@ func TestFileCacheIsShared(t *testing.T) {
 		if a[i].cached != b[i].cached || a[i] == b[i] {
 			t.Errorf("%s was read twice", a[i].path)
 		}
+	}
+}
+
+// An Injector works on several processes at once.
+func TestProcessesAtOnce(t *testing.T) {
+	s := newScene(t)
+	c := readUnpacked(t, library(t, "container.so", importSource, append([]string{"-nostartfiles"}, s.libs...)...))
+	var g errgroup.Group
+	for range 8 {
+		g.Go(func() error {
+			p, err := openProcess("/proc", s.pid)
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			_, err = (&scene{subject: s.subject, in: s.in, p: p}).prepare(c)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
 	}
 }

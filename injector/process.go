@@ -79,9 +79,11 @@ func (p *process) identify() error {
 	if st.kernelThread() {
 		return fmt.Errorf("pid %d: kernel thread: %w", p.pid, errNotProcess)
 	}
-	p.start, p.comm = st.start, st.comm
-	if p.view, p.layout, err = p.liveThread(); err != nil {
-		return err
+	p.start, p.comm, p.layout = st.start, st.comm, st.layout
+	if st.ended() {
+		if p.view, p.layout, err = p.liveThread(); err != nil {
+			return err
+		}
 	}
 	if err := p.openMem(); err != nil {
 		return err

@@ -101,16 +101,14 @@ func (l *linkList) pointed(list []byte) []*object {
 // startupScope works the global scope out from the load order: ld.so puts
 // preloaded libraries between the program and the first library that it needs.
 func startupScope(order []*object) []*object {
-	program := order[0]
-	needed := program.file.Needed()
-	start := []*object{program}
-	for _, o := range order[1:] {
-		if slices.ContainsFunc(needed, o.named) {
-			break
-		}
-		if len(needed) > 0 {
-			start = append(start, o)
-		}
+	needed := make(map[*object]bool)
+	byName := indexByName(order)
+	for _, name := range order[0].file.Needed() {
+		needed[byName[name]] = true
+	}
+	start := order[:1]
+	for len(needed) > 0 && len(start) < len(order) && !needed[order[len(start)]] {
+		start = order[:len(start)+1]
 	}
 	objs, err := closure(order, start, nil)
 	if err != nil {
@@ -122,40 +120,44 @@ func startupScope(order []*object) []*object {
 // closure returns start and everything that start and needed need, breadth
 // first, each once. What is not loaded blocks.
 func closure(order, start []*object, needed []string) ([]*object, error) {
+	byName := indexByName(order)
 	objs := slices.Clone(start)
-	add := func(names []string) error {
-		for _, name := range names {
-			i := slices.IndexFunc(order, func(o *object) bool { return o.named(name) })
-			if i < 0 {
-				return blockedf("it has not loaded library %s, which the live patch needs", name)
+	have := make(map[*object]bool)
+	for _, o := range start {
+		have[o] = true
+	}
+	for next := 0; ; next++ {
+		for _, name := range needed {
+			o := byName[name]
+			if o == nil {
+				return nil, blockedf("it has not loaded library %s, which the live patch needs", name)
 			}
-			if !slices.Contains(objs, order[i]) {
-				objs = append(objs, order[i])
+			if !have[o] {
+				have[o] = true
+				objs = append(objs, o)
 			}
 		}
-		return nil
-	}
-	if err := add(needed); err != nil {
-		return nil, err
-	}
-	for i := 0; i < len(objs); i++ {
-		if err := add(objs[i].file.Needed()); err != nil {
-			return nil, err
+		if next == len(objs) {
+			return objs, nil
 		}
+		needed = objs[next].file.Needed()
 	}
-	return objs, nil
 }
 
-// named says whether a DT_NEEDED entry means this object: by its DT_SONAME or
-// the name under which it was loaded.
-func (o *object) named(needed string) bool {
-	switch {
-	case needed == o.soname || needed == o.name:
-		return needed != ""
-	case path.Base(needed) != needed:
-		return false
+// indexByName maps what a DT_NEEDED entry may say to the object that it means:
+// the first in load order with this DT_SONAME, or loaded under this name.
+func indexByName(order []*object) map[string]*object {
+	byName := make(map[string]*object)
+	for _, o := range order {
+		for _, n := range []string{o.soname, o.name, path.Base(o.name)} {
+			if byName[n] == nil {
+				byName[n] = o
+			}
+		}
 	}
-	return needed == path.Base(o.name) || o.name == "" && needed == path.Base(o.path)
+	delete(byName, "") // the program's name
+	delete(byName, ".")
+	return byName
 }
 
 // definition is what a reference is bound to.
