@@ -31,6 +31,9 @@ const (
 	testSteps = 7
 )
 
+// ErrNotPermitted says that the test program may not be traced.
+var ErrNotPermitted = injector.ErrPermission
+
 // A TestError is why a live patch did not prove itself on one build.
 type TestError struct {
 	// Step is one of the Step constants.
@@ -321,12 +324,23 @@ func (t *trial) one(results []injector.Result, err error, want injector.Word) er
 		return err
 	}
 	var words []string
+	var cause error
 	for _, r := range results {
 		if r.PID == t.program.pid && r.Word == want {
 			t.row.StoppedMicroseconds = max(t.row.StoppedMicroseconds, r.Stopped.Microseconds())
 			return nil
 		}
 		words = append(words, strings.TrimSpace(string(r.Word)+" "+r.Reason))
+		cause = r.Err
 	}
-	return fmt.Errorf("pid %d: %s instead of %s", t.program.pid, strings.Join(words, ", "), want)
+	return &unexpectedWord{fmt.Sprintf("pid %d: %s instead of %s", t.program.pid, strings.Join(words, ", "), want), cause}
 }
+
+// unexpectedWord is another result of the injector than was wanted.
+type unexpectedWord struct {
+	text  string
+	cause error
+}
+
+func (e *unexpectedWord) Error() string { return e.text }
+func (e *unexpectedWord) Unwrap() error { return e.cause }

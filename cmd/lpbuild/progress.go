@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	urfave "github.com/urfave/cli/v2"
@@ -72,7 +72,7 @@ func (t *progressTask) Done(err error) {
 	defer p.mu.Unlock()
 	line := t.name + ": done\n"
 	if err != nil {
-		line = fmt.Sprintf("%s: %v\n", t.name, err)
+		line = t.name + ": " + strings.TrimPrefix(err.Error(), t.name+": ") + "\n"
 	}
 	if t.bar == nil {
 		io.WriteString(p.out, line) //nolint:errcheck // progress that cannot be shown is no failure

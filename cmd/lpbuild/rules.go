@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+
 	"github.com/lpbuild/lpbuild/builder"
 	"github.com/lpbuild/lpbuild/cmd/internal/cli"
 	"github.com/lpbuild/lpbuild/elfinfo"
@@ -12,6 +15,8 @@ import (
 // rules are the exit codes and hints of lpbuild; the first that matches counts.
 var rules = []cli.Rule{
 	{Err: pipeline.ErrSomeFailed, Code: cli.SomeFailed},
+	{Err: versions.ErrNotInStore, Code: cli.NotFound, Hint: "run lpbuild download: test needs the unpacked libraries"},
+	{Match: testNotPermitted, Code: cli.NotPermitted, Hint: "test traces processes: run it as root"},
 	{Match: cli.As[*pipeline.TestError], Code: cli.SomeFailed},
 	{Err: pipeline.ErrNoProject, Code: cli.Usage, Hint: "lpbuild init makes a project; -C DIR names one elsewhere"},
 	{Err: pipeline.ErrNoPatch, Code: cli.Usage, Hint: "a live patch is a folder livepatches/NAME with NAME.c and NAME.in"},
@@ -29,7 +34,6 @@ var rules = []cli.Rule{
 	{Err: versions.ErrSomeFailed, Code: cli.SomeFailed},
 	{Err: versions.ErrNoVersions, Code: cli.NotFound, Hint: "package: and arches: in lpbuild.yaml say what is looked for"},
 	{Err: versions.ErrNoLibrary, Code: cli.NotFound, Hint: "libraries: in lpbuild.yaml are paths in the package"},
-	{Err: versions.ErrNotInStore, Code: cli.NotFound, Hint: "run lpbuild download: test needs the unpacked libraries"},
 	{Err: versions.ErrOffline, Code: cli.NotFound, Hint: "run it without --offline"},
 	{Err: elfinfo.ErrNotRecorded, Code: cli.NotFound, Hint: "run lpbuild download again: it records what the descriptions name"},
 	{Err: elfinfo.ErrMissing, Code: cli.NotFound},
@@ -38,4 +42,9 @@ var rules = []cli.Rule{
 	{Err: builder.ErrNotFound, Code: cli.NotFound},
 	{Err: elfinfo.ErrNotLivepatchable, Code: cli.NotLivepatchable},
 	{Err: builder.ErrNotLivepatchable, Code: cli.NotLivepatchable},
+}
+
+// testNotPermitted: a test that failed for want of a permission.
+func testNotPermitted(err error) bool {
+	return cli.As[*pipeline.TestError](err) && (errors.Is(err, os.ErrPermission) || errors.Is(err, pipeline.ErrNotPermitted))
 }

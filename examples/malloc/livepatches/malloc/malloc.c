@@ -10,7 +10,7 @@ static const char mark[] = "glibc-livepatch";
 
 /* calloc and not malloc: from glibc 2.31 to 2.44 calloc goes to the arena code
    directly and never through __libc_malloc, which by now leads here.
-   realloc(NULL, n) and aligned_alloc do go through it. */
+   realloc(NULL, n) does go through it. */
 void *malloc_lp(size_t size)
 {
 	int caller_errno = errno;
