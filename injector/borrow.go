@@ -376,30 +376,42 @@ func (l *loan) step() (bool, error) {
 		return false, l.th.lost("set options", err)
 	}
 	var failed error
-	for i := range 2 * len(l.calls) {
-		if err := l.t.resume(l.th, unix.PTRACE_SYSCALL); err != nil {
+	for stops := 0; stops < 2*len(l.calls) && failed == nil; {
+		if err := l.next(); err != nil || l.th.gone {
 			return false, err
 		}
-		ok, err := l.t.wait(time.Now().Add(borrowLimit), func() bool { return l.th.stopped || l.th.gone })
-		if err == nil && !ok {
-			err = busyf("thread %d did not run for %v", l.th.tid, borrowLimit)
+		if l.th.signal != 0 { // it is being continued by somebody else
+			return l.home()
 		}
-		if err != nil || l.th.gone {
-			return false, err
+		if !l.th.call {
+			continue // the job-control stop, reported once more
 		}
-		if err := l.t.registers(l.th); err != nil || l.th.gone {
-			return false, err
-		}
-		if call := l.calls[i/2]; i%2 == 1 && l.th.regs.Rax != call.want {
+		// Two stops a call: at its entry, and at its exit with the result.
+		if call := l.calls[stops/2]; stops%2 == 1 && l.th.regs.Rax != call.want {
 			failed = refused(call, l.th.regs.Rax)
-			break
 		}
+		stops++
 	}
 	l.th.regs, l.th.dirty, l.th.group = l.original, true, true
 	if err := l.t.flush(l.th); err != nil {
 		return false, err
 	}
 	return failed == nil, failed
+}
+
+// next lets the thread run to its next system-call stop, or any other.
+func (l *loan) next() error {
+	if err := l.t.resume(l.th, unix.PTRACE_SYSCALL); err != nil || l.th.gone {
+		return err
+	}
+	ok, err := l.t.wait(time.Now().Add(borrowLimit), func() bool { return l.th.stopped || l.th.gone })
+	if err != nil || l.th.gone {
+		return err
+	}
+	if !ok {
+		return busyf("thread %d did not run for %v", l.th.tid, borrowLimit)
+	}
+	return l.t.registers(l.th)
 }
 
 // refused explains a call that answered something else than was wanted.

@@ -33,6 +33,8 @@ type thread struct {
 	stopped bool
 	// group: it was found in a job-control stop and must stay in one.
 	group bool
+	// call: it is stopped at the entry or exit of a system call.
+	call bool
 	// signal is what it was about to receive; it gets it when it is let go.
 	signal unix.Signal
 	// gone: the task has ended.
@@ -47,24 +49,49 @@ type thread struct {
 // detached. The main thread is never used, because Go parks it rather than
 // let it end (runtime.mexit), and its tracees would stay frozen.
 func trace(p *process, f func(*tracer) error) error {
-	errc := make(chan error, 1)
-	go traceThread(p, f, errc)
-	return <-errc
+	done := make(chan traced, 1)
+	go traceThread(p, f, done)
+	r := <-done
+	if r.attached {
+		awaitExit(r.tid)
+	}
+	return r.err
 }
 
-func traceThread(p *process, f func(*tracer) error, errc chan<- error) {
+// traced is how a tracer ended: the id of its thread, and whether something is
+// attached until that thread is gone.
+type traced struct {
+	err      error
+	tid      int
+	attached bool
+}
+
+func traceThread(p *process, f func(*tracer) error, done chan<- traced) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
-		inner := make(chan error, 1)
+		inner := make(chan traced, 1)
 		go traceThread(p, f, inner)
-		err := <-inner
+		r := <-inner
 		runtime.UnlockOSThread()
-		errc <- err
+		done <- r
 		return
 	}
 	t := &tracer{p: p, byID: make(map[int]*thread)}
 	err := f(t)
-	errc <- errors.Join(err, t.letGo())
+	err = errors.Join(err, t.letGo())
+	attached := slices.ContainsFunc(t.threads, func(th *thread) bool { return !th.gone })
+	done <- traced{err: err, tid: unix.Gettid(), attached: attached}
+}
+
+// awaitExit waits until a thread of this program has ended, which it is about to.
+func awaitExit(tid int) {
+	const most = time.Second
+	for deadline := time.Now().Add(most); time.Now().Before(deadline); {
+		if errors.Is(unix.Tgkill(unix.Getpid(), tid, 0), unix.ESRCH) {
+			return
+		}
+		nanosleep(20 * time.Microsecond)
+	}
 }
 
 // seize attaches to one task without stopping it. It reports whether the task
@@ -207,13 +234,14 @@ func (th *thread) take(ws unix.WaitStatus) {
 		th.gone, th.stopped = true, false
 		return
 	}
-	th.stopped, th.signal, th.group = true, 0, false
+	th.stopped, th.signal, th.group, th.call = true, 0, false, false
 	sig := ws.StopSignal()
 	switch int(ws) >> 16 {
 	case unix.PTRACE_EVENT_STOP:
 		th.group = sig != unix.SIGTRAP
 	case 0:
-		if sig != syscallStop {
+		th.call = sig == syscallStop
+		if !th.call {
 			th.signal = sig
 		}
 	}
