@@ -88,7 +88,7 @@ func readSymbols(name string, tables ...elf.SectionType) (list []ListedSymbol, e
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	for _, table := range tables {
 		read := f.Symbols
 		if table == elf.SHT_DYNSYM {
@@ -127,7 +127,7 @@ func readSymbolList(name string) (*SymbolList, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	start := make([]byte, 1)
 	if _, err := io.ReadFull(f, start); err != nil || start[0] != '{' {
 		return nil, nil //nolint:nilerr // an empty file is no list; opening it as a library will complain

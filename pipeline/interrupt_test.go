@@ -87,5 +87,5 @@ func TestProgramDiesWithUs(t *testing.T) {
 	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
 		t.Errorf("%q, %v", rest, err)
 	}
-	us.Wait() //nolint:errcheck // it was killed
+	us.Wait()
 }

@@ -26,7 +26,7 @@ func FindLivepatchable(library string, names []string) ([]Livepatchable, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer lib.Close() //nolint:errcheck // only read
+	defer lib.Close()
 	wanted := names
 	if len(names) == 0 {
 		if wanted, err = exportedFunctions(lib); err != nil {

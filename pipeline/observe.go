@@ -128,7 +128,7 @@ func mappedBuild(name, addresses string) (uint64, elfinfo.BuildID, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	for _, s := range f.Segments() {
 		if s.Type == elf.PT_LOAD && s.Off < 4096 {
 			return start - s.Vaddr&^4095, f.BuildID(), nil
@@ -148,7 +148,7 @@ func (o observed) intact(patch Patch, build *elfinfo.Build) error {
 	if err != nil {
 		return err
 	}
-	defer mem.Close() //nolint:errcheck // only read
+	defer mem.Close()
 	for _, u := range patch.Description.Units {
 		f, err := build.Function(u.Name())
 		if err != nil {

@@ -76,7 +76,7 @@ func resolveLibrary(in *livepatch.PackInput) error {
 	if err != nil {
 		return err
 	}
-	defer lib.Close() //nolint:errcheck // only read
+	defer lib.Close()
 	build, err := elfinfo.NewBuild(lib, nil, d.Names())
 	if err != nil {
 		return err
@@ -90,11 +90,11 @@ func resolveLibrary(in *livepatch.PackInput) error {
 	}
 	for _, u := range d.Units {
 		f, err := build.Function(u.Name())
+		if err == nil && f.Entry.Kind == elfinfo.EntryNone {
+			err = fmt.Errorf("%s: %s: %w", u.Name(), f.Entry.Reason, elfinfo.ErrNotLivepatchable)
+		}
 		if err != nil {
 			return at(d, u.Pos, err)
-		}
-		if f.Entry.Kind == elfinfo.EntryNone {
-			return at(d, u.Pos, fmt.Errorf("%s: %s: %w", u.Name(), f.Entry.Reason, elfinfo.ErrNotLivepatchable))
 		}
 		in.Addresses = append(in.Addresses, f.Address)
 		in.Info.Functions = append(in.Info.Functions, livepatch.Function{
@@ -103,11 +103,17 @@ func resolveLibrary(in *livepatch.PackInput) error {
 			Personality: f.Unwind.Personality, CallsBack: f.Unwind.CallsBack, Cancellation: f.Unwind.Cancellation,
 		})
 	}
-	for _, r := range d.References {
+	return resolveReferences(in, func(r livepatch.Reference) (uint64, error) { return symbolOffset(build, r.Name()) })
+}
+
+// resolveReferences finds the offsets that the description does not give.
+func resolveReferences(in *livepatch.PackInput, find func(livepatch.Reference) (uint64, error)) error {
+	for _, r := range in.Description.References {
 		offset := r.TargetOffset
 		if !r.Explicit || offset == 0 {
-			if offset, err = symbolOffset(build, r.Name()); err != nil {
-				return at(d, r.Pos, err)
+			var err error
+			if offset, err = find(r); err != nil {
+				return at(in.Description, r.Pos, err)
 			}
 		}
 		in.TargetOffsets = append(in.TargetOffsets, offset)
@@ -140,16 +146,7 @@ func resolveListed(in *livepatch.PackInput, list *SymbolList) (err error) {
 		}
 		in.Addresses = append(in.Addresses, address)
 	}
-	for _, r := range d.References {
-		offset := r.TargetOffset
-		if !r.Explicit || offset == 0 {
-			if offset, err = list.find(r.Target); err != nil {
-				return at(d, r.Pos, err)
-			}
-		}
-		in.TargetOffsets = append(in.TargetOffsets, offset)
-	}
-	return nil
+	return resolveReferences(in, func(r livepatch.Reference) (uint64, error) { return list.find(r.Target) })
 }
 
 // at puts the place in the description before an error.

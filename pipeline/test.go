@@ -80,7 +80,7 @@ func (p *Project) Test(ctx context.Context, opts TestOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(work) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(work)
 	jobs, err := p.testJobs(report, store, work)
 	if err != nil {
 		return nil, err

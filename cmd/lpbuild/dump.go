@@ -126,9 +126,7 @@ func (d *dumped) write(w io.Writer) error {
 		line("comment", "%q", strings.TrimSpace(comment))
 	}
 	if i := d.Info; i != nil {
-		if i.Set != "" {
-			line("set", "%s %s, %s", i.Set, i.SetVersion, i.Patch)
-		}
+		line("set", "%s", strings.TrimSpace(i.Set+" "+i.SetVersion+" "+i.Patch))
 		for _, nevra := range i.NEVRAs {
 			line("package", "%s", nevra)
 		}
