@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/lpbuild/lpbuild/livepatch"
 )
@@ -316,6 +315,3 @@ func (j *job) wanted(g *goal, fresh *record) map[uint64]uint64 {
 	}
 	return to
 }
-
-// describe joins the names of functions for a message.
-func describe(names []string) string { return strings.Join(names, ", ") }

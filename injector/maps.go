@@ -42,11 +42,6 @@ func (m mapping) sameFile(o mapping) bool {
 	return m.inode == o.inode && m.major == o.major && m.minor == o.minor
 }
 
-// contains says that [addr, addr+n) is inside the mapping.
-func (m mapping) contains(addr, n uint64) bool {
-	return addr >= m.start && addr < m.end && n <= m.end-addr
-}
-
 // findMapping returns the mapping that holds an address. maps are in order.
 func findMapping(maps []mapping, addr uint64) (mapping, bool) {
 	i, found := slices.BinarySearchFunc(maps, addr, func(m mapping, a uint64) int {

@@ -72,7 +72,7 @@ func (f *image) parseHeader() error {
 	}
 	h := &f.header
 	if _, err := binary.Decode(f.data, binary.LittleEndian, h); err != nil {
-		return fmt.Errorf("ELF header: %v: %w", err, ErrCorrupt)
+		return fmt.Errorf("ELF header: %w: %w", err, ErrCorrupt)
 	}
 	class, order := elf.Class(h.Ident[elf.EI_CLASS]), elf.Data(h.Ident[elf.EI_DATA])
 	switch {

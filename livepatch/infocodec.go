@@ -81,13 +81,13 @@ func DecodeInfo(b []byte) (*Info, error) {
 func decodePayload(payload []byte, format int) (*Info, error) {
 	i := new(Info)
 	if err := json.Unmarshal(payload, i); err != nil {
-		return nil, fmt.Errorf("payload: %v: %w", err, ErrCorrupt)
+		return nil, fmt.Errorf("payload: %w: %w", err, ErrCorrupt)
 	}
 	if i.Format != format {
 		return nil, fmt.Errorf("format %d in the header, %d in the payload: %w", format, i.Format, ErrCorrupt)
 	}
 	if err := i.validate(); err != nil {
-		return nil, fmt.Errorf("%v: %w", err, ErrCorrupt)
+		return nil, fmt.Errorf("%w: %w", err, ErrCorrupt)
 	}
 	again, err := i.payload()
 	if err != nil || !bytes.Equal(again, payload) {
