@@ -60,6 +60,9 @@ func TestHardCases(t *testing.T) {
 	}{{"plain", 1}, {"blocked", 20}, {"signals", 100}, {"headless", 3}, {"vforked", 3}, {"computing", 100}} {
 		t.Run(c.name, func(t *testing.T) {
 			tg := f.startHard(t, c.name)
+			if c.name == "headless" {
+				awaitState(t, tg.pid, 'Z')
+			}
 			in := New(Options{})
 			for range c.rounds {
 				rs, err := in.Apply(background(), only(tg.pid), set)

@@ -187,27 +187,43 @@ func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Re
 }
 
 // one runs an operation on one process. It answers nil for a process that was
-// not asked for by its id and that the operation does not concern.
+// not asked for by its id and that the operation does not concern. A process
+// that is loading a library, whose main thread is just ending or that calls
+// exec is looked at again.
 func (in *Injector) one(c candidate, op operation, asked bool) *Result {
+	const tries, pause = 4, time.Millisecond
+	for try := 1; ; try++ {
+		r, err := in.attempt(c, op, asked)
+		if try == tries || !errors.Is(err, errBusy) && !errors.Is(err, ErrGone) {
+			return r
+		}
+		if _, gone := readStat(in.opts.Proc, c.pid); gone != nil {
+			return r
+		}
+		nanosleep(pause << try)
+	}
+}
+
+func (in *Injector) attempt(c candidate, op operation, asked bool) (*Result, error) {
 	r := &Result{PID: c.pid, Patches: []Patch{}}
 	p, err := c.open(in.opts.Proc)
 	if err != nil {
 		if !asked {
-			return nil
+			return nil, err
 		}
-		return r.fail(err)
+		return r.fail(err), err
 	}
 	defer p.close()
 	r.StartTime, r.Command = p.start, p.comm
 	j := &job{in: in, p: p, op: op, result: r}
-	if err := j.run(); err != nil {
+	if err = j.run(); err != nil {
 		r.fail(err)
 		in.opts.Log.Debug("process not changed", "pid", c.pid, "result", r.Word, "reason", r.Reason)
 	}
 	if !asked && !j.concerned {
-		return nil
+		return nil, err
 	}
-	return r
+	return r, err
 }
 
 // fail gives a result the word for an error.
