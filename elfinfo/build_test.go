@@ -60,7 +60,8 @@ func TestFarJumpIntoEntry(t *testing.T) {
 		__asm__(".text\n.globl target\n.type target,@function\ntarget: push %rbp\n mov %rsp,%rbp\n nop\n pop %rbp\n ret\n.size target,.-target\n"
 			".globl fine\n.type fine,@function\nfine: push %rbp\n mov %rsp,%rbp\n nop\n pop %rbp\n ret\n.size fine,.-fine\n"
 			".fill 4096,1,0x90\n"
-			"jne target+4\n jmp fine\n");`}, "target", "fine")
+			"jne target+4\n jmp fine\n"
+			".globl other\n.type other,@function\nother: mov $0xe9,%bl\n.long fine+1-(.+4)\n ret\n.size other,.-other\n");`}, "target", "fine")
 	if e := function(t, b, "target").Entry; e.Kind != EntryNone || !strings.Contains(e.Reason, "lands at +0x4") {
 		t.Errorf("target: %+v", e)
 	}
@@ -118,6 +119,27 @@ func TestRecordOfFunction(t *testing.T) {
 	}
 	if !slices.Equal(b.Absent, []string{"nothing"}) {
 		t.Errorf("absent: %q", b.Absent)
+	}
+}
+
+// Copies of a function in itself go with it; one behind a nested function is
+// the outer function's.
+func TestInlinedIntoItselfAndAroundNested(t *testing.T) {
+	b := build(t, library{source: `
+		int sink;
+		static inline __attribute__((always_inline)) int twice(int x) { sink++; return 2 * x; }
+		int (*keep)(int) = twice;
+		int outer(int x) {
+			__attribute__((noinline)) int nested(int y) { sink += y; return y * x + 1; }
+			return nested(x) + twice(x);
+		}
+		int down(int n) { return n < 2 ? 1 : (sink += n) + down(n - 1) * down(n - 2); }`,
+		flags: []string{"-g", "-O3"}}, "twice", "down")
+	if got := function(t, b, "twice").InlinedInto; !slices.Equal(got, []string{"outer"}) {
+		t.Errorf("twice is inlined into %q", got)
+	}
+	if got := function(t, b, "down").InlinedInto; got != nil {
+		t.Errorf("down is inlined into %q", got)
 	}
 }
 
@@ -257,6 +279,43 @@ func TestSeparateDebugFile(t *testing.T) {
 				t.Errorf("without the debug file: absent %q, %v", b.Absent, err)
 			}
 		})
+	}
+}
+
+// The program headers of a debug file describe the library, not the file.
+func TestDebugFileWithMeaninglessSegments(t *testing.T) {
+	lib := compile(t, library{source: "int f(int x) { return x * 3 + 1; }", flags: []string{"-g"}})
+	debug := filepath.Join(t.TempDir(), "lib.debug")
+	splitObjcopy(t, lib, debug)
+	data := read(t, debug)
+	for i := range int(le.Uint16(data[56:])) {
+		le.PutUint64(data[headerSize+i*segmentSize+8:], 1<<40)  // p_offset
+		le.PutUint64(data[headerSize+i*segmentSize+32:], 1<<20) // p_filesz
+	}
+	d, err := newFile(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewBuild(open(t, lib), d, []string{"f"})
+	if err != nil || function(t, b, "f").Prototype != "int f(int x)" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSplitVersion(t *testing.T) {
+	for _, tc := range []struct {
+		symbol, name, version string
+		isDefault             bool
+	}{
+		{symbol: "malloc", name: "malloc", isDefault: true},
+		{symbol: "memcpy@@GLIBC_2.14", name: "memcpy", version: "GLIBC_2.14", isDefault: true},
+		{symbol: "memcpy@GLIBC_2.2.5", name: "memcpy", version: "GLIBC_2.2.5"},
+		{symbol: "@odd", name: "@odd", isDefault: true},
+	} {
+		name, version, isDefault := splitVersion(tc.symbol)
+		if name != tc.name || version != tc.version || isDefault != tc.isDefault {
+			t.Errorf("%s: %q, %q, %v", tc.symbol, name, version, isDefault)
+		}
 	}
 }
 

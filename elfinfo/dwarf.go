@@ -13,8 +13,13 @@ import (
 // maxDebugLen bounds the debug sections of one file after decompression.
 const maxDebugLen = 2 << 30
 
-// debugSections are the sections that are read, those that dwarf.New takes first.
-var debugSections = []string{"abbrev", "info", "line", "ranges", "str", "addr", "line_str", "rnglists", "str_offsets"}
+// maxRatio is a little more than deflate can compress.
+const maxRatio = 1100
+
+// debugSections are the sections that are read. Half of the time of a walk
+// goes into decompressing them, so that line tables and location lists, which
+// are not needed, are left alone.
+var debugSections = []string{"abbrev", "info", "ranges", "str", "addr", "line_str", "rnglists", "str_offsets"}
 
 // readDWARF opens the debug information of a file; nil if there is none.
 // Compressed sections (SHF_COMPRESSED) are left to debug/elf, which is known
@@ -36,18 +41,18 @@ func (f *File) readDWARF() (data *dwarf.Data, err error) {
 			continue
 		}
 		var carry uint64
-		if total, carry = bits.Add64(total, s.Size, 0); carry != 0 || total > maxDebugLen {
-			return nil, f.bad("more than %d bytes of debug information", maxDebugLen)
+		if total, carry = bits.Add64(total, s.Size, 0); carry != 0 || total > maxDebugLen || s.Size/maxRatio > s.FileSize {
+			return nil, f.bad("section %q: %d bytes, %d of them in the file", s.Name, s.Size, s.FileSize)
 		}
 		if contents[name], err = s.Data(); err != nil {
 			return nil, f.bad("section %q: %v", s.Name, err)
 		}
 	}
 	c := contents
-	if data, err = dwarf.New(c["abbrev"], nil, nil, c["info"], c["line"], nil, c["ranges"], c["str"]); err != nil {
+	if data, err = dwarf.New(c["abbrev"], nil, nil, c["info"], nil, nil, c["ranges"], c["str"]); err != nil {
 		return nil, f.bad("debug information: %v", err)
 	}
-	for _, name := range debugSections[5:] {
+	for _, name := range debugSections[4:] {
 		if err := data.AddSection(".debug_"+name, c[name]); err != nil {
 			return nil, f.bad("section .debug_%s: %v", name, err)
 		}

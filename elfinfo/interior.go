@@ -1,6 +1,10 @@
 package elfinfo
 
-import "debug/elf"
+import (
+	"debug/elf"
+
+	"golang.org/x/arch/x86/x86asm"
+)
 
 // shortReach is how far a rel8 branch reaches, and a little more.
 const shortReach = 144
@@ -43,8 +47,7 @@ func (r *recorder) refuseNeighbours(f *Function) {
 
 // refuseFarBranches makes functions not livepatchable into whose replaced bytes
 // a jump from anywhere in the text leads, as from the part of a function that
-// the compiler moved away (NAME.cold). Every byte may start an instruction
-// here: that data looks like such a jump by chance is next to impossible.
+// the compiler moved away (NAME.cold).
 func (r *recorder) refuseFarBranches(b *Build) error {
 	replaced := make(map[uint64][]*Function)
 	for _, functions := range b.Functions {
@@ -67,17 +70,25 @@ func (r *recorder) refuseFarBranches(b *Build) error {
 			return err
 		}
 		longJumps(text, s.Vaddr, func(from, to uint64) {
-			for _, f := range replaced[to] {
-				if from < f.Address || from-f.Address >= f.Size {
-					f.Entry = none("a jump at %#x lands at +%#x, inside the bytes that a detour replaces", from, to-f.Address)
-				}
+			if len(replaced[to]) > 0 && r.isJump(from, to) {
+				refuse(replaced[to], from, to)
 			}
 		})
 	}
 	return nil
 }
 
-// longJumps visits everything in text, which is at addr, that can be a jmp rel32 or jcc rel32.
+// refuse makes functions not livepatchable because of a jump from elsewhere.
+func refuse(functions []*Function, from, to uint64) {
+	for _, f := range functions {
+		if from < f.Address || from-f.Address >= f.Size {
+			f.Entry = none("a jump at %#x lands at +%#x, inside the bytes that a detour replaces", from, to-f.Address)
+		}
+	}
+}
+
+// longJumps visits everything in text, which is at addr, that can be a jmp
+// rel32 or jcc rel32. Every byte may start an instruction here.
 func longJumps(text []byte, addr uint64, visit func(from, to uint64)) {
 	for i := 0; i+5 <= len(text); i++ {
 		start := i
@@ -92,4 +103,38 @@ func longJumps(text []byte, addr uint64, visit func(from, to uint64)) {
 		rel := int64(int32(le.Uint32(text[start:])))
 		visit(addr+uint64(i), addr+uint64(start)+4+uint64(rel))
 	}
+}
+
+// isJump says whether what looks like a jump is one. It is not if a function
+// covers it that decodes up to there and has another instruction in its place.
+func (r *recorder) isJump(from, to uint64) bool {
+	for _, s := range r.functions {
+		if from < s.start || from >= s.end {
+			continue
+		}
+		code, err := r.code(s.start, s.end-s.start)
+		if err != nil {
+			continue
+		}
+		if inst, at, ok := instructionAt(code, int(from-s.start)); ok {
+			br, isBranch := directBranch(inst, at)
+			return isBranch && s.start+uint64(br.to) == to
+		}
+	}
+	return true
+}
+
+// instructionAt is the instruction of which the byte at an offset is a part,
+// decoding from the start; ok is false if that is not possible.
+func instructionAt(code []byte, offset int) (inst x86asm.Inst, at int, ok bool) {
+	for at < len(code) {
+		if inst, ok = decode(code[at:]); !ok {
+			return inst, at, false
+		}
+		if at+inst.Len > offset {
+			return inst, at, true
+		}
+		at += inst.Len
+	}
+	return inst, at, false
 }
