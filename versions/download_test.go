@@ -263,7 +263,11 @@ func TestShippedIsShipped(t *testing.T) {
 		}
 	}
 	l.index()
-	lock := l.download("demo", "hidden")
+	lock := l.download("demo")
+	if len(lock.Builds) != 2 || !lock.Builds[0].Removed || lock.Builds[1].Removed {
+		t.Fatalf("nothing else changed: %+v", lock.Builds)
+	}
+	lock = l.download("demo", "hidden")
 	if len(lock.Builds) != 2 || !lock.Builds[0].Removed || lock.Builds[1].Removed {
 		t.Fatalf("%+v", lock.Builds)
 	}
@@ -281,6 +285,13 @@ func TestShippedIsShipped(t *testing.T) {
 	}
 	if records, err = ReadRecords(l.project); err != nil || len(records) != 2 {
 		t.Errorf("%d records, %v", len(records), err)
+	}
+	l.addVersion("1.9")
+	l.index()
+	for _, b := range l.download("demo").Builds {
+		if b.Removed && b.RPMSHA256 != lock.Builds[0].RPMSHA256 {
+			t.Errorf("back in the repository: %+v", b)
+		}
 	}
 }
 
@@ -409,6 +420,82 @@ func TestSameBuildInTwoPackages(t *testing.T) {
 	}
 	if fresh, err := NewBuilds(ctx, req, l.options()); err != nil || len(fresh) != 0 {
 		t.Errorf("new builds %v, %v", fresh, err)
+	}
+}
+
+// Debug symbols that come later are noticed even if no name asks for them.
+func TestDebugSymbolsComeLater(t *testing.T) {
+	l := newLab(t)
+	l.pkg("demo", "1.9", l.key, libraryFiles(compile(t, "1.9"))...)
+	l.index()
+	if lock := l.download("demo"); lock.Builds[0].DebugRPMSHA256 != "" {
+		t.Fatalf("%+v", lock.Builds[0])
+	}
+	l.pkg("demo-debuginfo", "1.9", l.key, debugFiles(compile(t, "1.9"))...)
+	l.index()
+	if lock := l.download("demo"); lock.Builds[0].DebugRPMSHA256 == "" {
+		t.Error("the lock has no debug package")
+	}
+}
+
+// Of several debug packages with the same EVR the one with the build-id counts.
+func TestDebugPackageOfAnotherBuild(t *testing.T) {
+	l := newLab(t)
+	l.pkg("demo", "1.9", l.key, libraryFiles(compile(t, "1.9"))...)
+	l.pkg("demo-debuginfo", "1.9", l.key, debugFiles(compile(t, "1.10"))...)
+	l.index()
+	right := newLab(t)
+	right.pkg("demo-debuginfo", "1.9", right.key, debugFiles(compile(t, "1.9"))...)
+	right.index()
+	req := l.request("hidden")
+	req.Repositories = append(req.Repositories, Repository{Name: "right", URL: right.server.URL,
+		Keys: []string{filepath.Join(right.project, "keys/lab.asc")}})
+	if _, err := Download(ctx, req, l.options()); err != nil {
+		t.Fatal(err)
+	}
+	records, err := ReadRecords(l.project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := records[0].Function("hidden"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A debug file under the right name but of another build is refused by its own
+// build-id.
+func TestDebugFileOfAnotherBuild(t *testing.T) {
+	l := newLab(t)
+	c := compile(t, "1.9")
+	l.pkg("demo", "1.9", l.key, libraryFiles(c)...)
+	c.debug = compile(t, "1.10").debug
+	l.pkg("demo-debuginfo", "1.9", l.key, debugFiles(c)...)
+	l.index()
+	if lock, err := Download(ctx, l.request("hidden"), l.options()); !errors.Is(err, elfinfo.ErrBuildID) || lock != nil {
+		t.Errorf("%v, %v; want ErrBuildID", lock, err)
+	}
+}
+
+// The package must be the one that the metadata describes.
+func TestPackageUnderAnotherName(t *testing.T) {
+	l := newLab(t, "1.9")
+	d, err := newDownloader(l.request(), l.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.catalogue(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := c.versions[0].offer
+	if rpm, _, err := d.open(ctx, o, silent{}); err != nil {
+		t.Fatal(err)
+	} else {
+		rpm.Close()
+	}
+	o.pkg.NEVRA.Version = "1.8"
+	if _, _, err := d.open(ctx, o, silent{}); !errors.Is(err, ErrChecksum) {
+		t.Errorf("error %v, want ErrChecksum", err)
 	}
 }
 

@@ -2,8 +2,13 @@ package keyring
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rsa"
+	_ "crypto/sha1" // for a signature that must be refused
+	"encoding/binary"
 	"errors"
 	"io"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,7 +124,7 @@ func TestVerify(t *testing.T) {
 		{name: "a key instead", sig: public(t, true, key), want: ErrSignature},
 		{name: "cut", sig: good[:len(good)-3], want: ErrSignature},
 		{name: "text", sig: []byte("hello"), want: ErrSignature},
-		{name: "SHA-1", sig: sha1Signature(t, key), want: ErrSignature},
+		{name: "SHA-512", sig: handSigned(t, key.PrivateKey, crypto.SHA512, time.Now().Unix())},
 		{name: "too many", sig: bytes.Repeat(good, maxSignatures+1), want: ErrSignature},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,15 +160,71 @@ func unhashed(a, b []byte) bool {
 	return x != nil && y != nil && bytes.Equal(x.HashSuffix, y.HashSuffix)
 }
 
-// sha1Signature relabels a signature: its digest algorithm is SHA-1.
-func sha1Signature(t testing.TB, key *openpgp.Entity) []byte {
-	sig := sign(t, key, nil)
-	i := bytes.Index(sig, []byte{4, 0, byte(packet.PubKeyAlgoEdDSA)})
-	if i < 0 {
-		t.Fatal("not a version 4 signature")
+// handSigned signs with what the library would not: any key, digest and time.
+func handSigned(t testing.TB, key *packet.PrivateKey, hash crypto.Hash, when int64) []byte {
+	t.Helper()
+	sig := &packet.Signature{Version: 4, SigType: packet.SigTypeBinary, PubKeyAlgo: key.PubKeyAlgo, Hash: hash,
+		CreationTime: time.Unix(when, 0), IssuerKeyId: &key.KeyId}
+	h := hash.New()
+	h.Write(message)
+	if err := sig.Sign(h, key, nil); err != nil {
+		t.Fatal(err)
 	}
-	sig[i+3] = 2
-	return sig
+	var b bytes.Buffer
+	if err := sig.Serialize(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestDigests: a signature is as good as its digest.
+func TestDigests(t *testing.T) {
+	key := newKey(t, &packet.Config{Algorithm: packet.PubKeyAlgoRSA, RSABits: 2048})
+	ring, err := Parse(public(t, false, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for hash, want := range map[crypto.Hash]error{crypto.SHA1: ErrSignature, crypto.SHA256: nil, crypto.SHA384: nil, crypto.SHA512: nil} {
+		if _, err := ring.Verify(byHand(t, key, hash), signed); !errors.Is(err, want) {
+			t.Errorf("%v: %v, want %v", hash, err, want)
+		}
+	}
+}
+
+// byHand makes a version 4 signature packet (RFC 4880 section 5.2.3) with an
+// RSA key and any digest.
+func byHand(t testing.TB, e *openpgp.Entity, hash crypto.Hash) []byte {
+	t.Helper()
+	id := map[crypto.Hash]byte{crypto.SHA1: 2, crypto.SHA256: 8, crypto.SHA384: 9, crypto.SHA512: 10}[hash]
+	created := binary.BigEndian.AppendUint32(nil, uint32(e.PrimaryKey.CreationTime.Unix()))
+	hashed := append([]byte{4, 0, 1, id, 0, 6, 5, 2}, created...)
+	h := hash.New()
+	h.Write(message)
+	h.Write(hashed)
+	h.Write(binary.BigEndian.AppendUint32([]byte{4, 0xff}, uint32(len(hashed))))
+	digest := h.Sum(nil)
+	mpi, err := rsa.SignPKCS1v15(nil, e.PrivateKey.PrivateKey.(*rsa.PrivateKey), hash, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := binary.BigEndian.AppendUint64(append(hashed, 0, 10, 9, 16), e.PrimaryKey.KeyId)
+	body = append(body, digest[0], digest[1])
+	number := new(big.Int).SetBytes(mpi)
+	body = binary.BigEndian.AppendUint16(body, uint16(number.BitLen()))
+	body = append(body, number.Bytes()...)
+	return append([]byte{0x89, byte(len(body) >> 8), byte(len(body))}, body...)
+}
+
+// certifyOnly takes the right to sign files away from the primary key.
+func certifyOnly(t testing.TB, e *openpgp.Entity) *openpgp.Entity {
+	t.Helper()
+	for name, id := range e.Identities {
+		id.SelfSignature.FlagSign = false
+		if err := id.SelfSignature.SignUserId(name, e.PrimaryKey, e.PrivateKey, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e
 }
 
 // A key counts for what it signed while it was valid.
@@ -179,6 +240,12 @@ func TestValidity(t *testing.T) {
 	limited := at(made + 1)
 	limited.SigLifetimeSecs = 10
 	plain := newKey(t, at(made))
+	certifier := certifyOnly(t, newKey(t, at(made)))
+	withSubkey := certifyOnly(t, newKey(t, nil))
+	if err := withSubkey.AddSigningSubkey(nil); err != nil {
+		t.Fatal(err)
+	}
+	short := newKey(t, &packet.Config{Algorithm: packet.PubKeyAlgoRSA, RSABits: 1024, Time: at(made).Time})
 	for _, tt := range []struct {
 		name string
 		key  *openpgp.Entity
@@ -186,6 +253,15 @@ func TestValidity(t *testing.T) {
 		want error
 	}{
 		{name: "signed before the key expired", key: expired, sig: sign(t, expired, at(made+life-1))},
+		{name: "signed after the key expired", key: expired, want: ErrUntrustedKey,
+			sig: handSigned(t, expired.PrivateKey, crypto.SHA256, made+life+1)},
+		{name: "signed before the key was made", key: plain, want: ErrUntrustedKey,
+			sig: handSigned(t, plain.PrivateKey, crypto.SHA256, made-1)},
+		{name: "key may not sign", key: certifier, want: ErrUntrustedKey,
+			sig: handSigned(t, certifier.PrivateKey, crypto.SHA256, made+1)},
+		{name: "signing subkey", key: withSubkey, sig: sign(t, withSubkey, nil)},
+		{name: "short RSA key", key: short, want: ErrSignature,
+			sig: handSigned(t, short.PrivateKey, crypto.SHA256, made+1)},
 		{name: "signature expired", key: plain, sig: sign(t, plain, limited), want: ErrSignature},
 		{name: "revoked later", key: revoked, sig: revokedSignature(t, revoked, at(made+1)), want: ErrUntrustedKey},
 	} {

@@ -57,8 +57,8 @@ func TestExtractRefusesWhatLeaves(t *testing.T) {
 			{name: "./f", mode: 0o100644, data: "abc"}, {name: "g", listed: "/f", mode: 0o100644, data: "abc"}}, want: ErrFormat},
 		{name: "listed but absent", members: []member{{name: "./f", mode: 0o100644, data: "abc", absent: true}}, want: ErrFormat},
 		{name: "hard link without data", members: []member{{name: "./f", mode: 0o100644, size: 3, ino: 7, nlink: 2}}, want: ErrFormat},
-		{name: "other type in the header", members: []member{{name: "./f", mode: 0o100644, data: "/etc"}},
-			tags: map[uint32]tagValue{tagFileModes: int16Tag(0o120777)}, want: ErrFormat},
+		{name: "other type in the header", members: []member{{name: "./f", mode: 0o020666}},
+			tags: map[uint32]tagValue{tagFileModes: int16Tag(0o100644)}, want: ErrFormat},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir, _, err := extract(t, spec{members: tt.members, tags: tt.tags}.build(t))

@@ -19,7 +19,6 @@ const (
 type Payload struct {
 	name      string
 	src       io.ReadCloser
-	left      int64 // bytes that the whole archive may still give
 	files     []File
 	index     map[string]int
 	seen      []bool
@@ -64,12 +63,7 @@ func (p *Package) Payload() (*Payload, error) {
 	pl.index = make(map[string]int, len(files))
 	for i := range files {
 		pl.index[files[i].Path] = i
-		pl.left += cpioHeaderSize + maxNameSize + 8
-		if !files[i].Dir() && !files[i].Ghost {
-			pl.left += files[i].Size
-		}
 	}
-	pl.left += cpioHeaderSize + maxNameSize
 	return pl, nil
 }
 
@@ -277,19 +271,13 @@ func early(err error) error {
 	return err
 }
 
-// rawReader reads the archive's bytes and counts them against what the header
-// allows: a few bytes of compressed data can become terabytes.
+// rawReader reads the archive's bytes and counts them. There is no end to what
+// a few compressed bytes can become, but what is read of it has one: every file
+// of the header's list once, with the size that the list gives it.
 type rawReader struct{ pl *Payload }
 
 func (r rawReader) Read(p []byte) (int, error) {
-	if r.pl.left <= 0 {
-		return 0, fmt.Errorf("%w: more data than the header lists", ErrFormat)
-	}
-	if int64(len(p)) > r.pl.left {
-		p = p[:r.pl.left]
-	}
 	n, err := r.pl.src.Read(p)
-	r.pl.left -= int64(n)
 	r.pl.offset += int64(n)
 	return n, err
 }

@@ -439,6 +439,20 @@ func TestMetadataCache(t *testing.T) {
 	}
 }
 
+// A cached file counts only if it has the digest, though it be good metadata.
+func TestCacheOfAnotherFile(t *testing.T) {
+	l := newLab(t, plain)
+	file := filepath.Join(l.dir, "repodata/primary")
+	d := Data{Checksum: Checksum{"sha256", sum(l.read(t, "repodata/primary"))}, Size: -1, OpenSize: -1}
+	if _, err := readPrimary(file, d, all); err != nil {
+		t.Fatal(err)
+	}
+	l.edit(t, "repodata/primary", "2.31", "2.32")
+	if packages, err := readPrimary(file, d, all); !errors.Is(err, ErrChecksum) || packages != nil {
+		t.Errorf("%v, %v; want ErrChecksum", packages, err)
+	}
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
