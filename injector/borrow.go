@@ -195,6 +195,7 @@ func (t *tracer) lend(tid int, calls []remoteCall, stub tail) (*loan, error) {
 	if err := t.p.writeAt(code, stub.address); err != nil {
 		return nil, err
 	}
+	l.stub.size = len(code)
 	th.regs = inStub(l.original, stub.address+uint64(len(stubMagic)))
 	th.dirty = true
 	return l, nil

@@ -27,7 +27,7 @@ func (j *job) carryOut(g *goal) error {
 		}
 		for range tries {
 			if err = errors.Join(j.commit(t, c, l), t.letGo()); err == nil {
-				break
+				return nil
 			}
 			var b *busy
 			if !errors.As(err, &b) {
@@ -204,7 +204,7 @@ func (j *job) moveThreads(t *tracer, c *composed, deadline time.Time) error {
 	if len(c.install) == 0 {
 		return nil
 	}
-	st, err := j.p.status()
+	st, err := t.files.readStatus()
 	if err != nil {
 		return err
 	}

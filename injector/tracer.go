@@ -15,6 +15,7 @@ import (
 // must run on the goroutine that trace started.
 type tracer struct {
 	p       *process
+	files   *stopFiles
 	threads []*thread
 	byID    map[int]*thread
 	// since is when the first thread was interrupted, stopped the longest time
@@ -77,10 +78,18 @@ func traceThread(p *process, f func(*tracer) error, done chan<- traced) {
 		return
 	}
 	t := &tracer{p: p, byID: make(map[int]*thread)}
-	err := f(t)
-	err = errors.Join(err, t.letGo())
+	err := t.begin(f)
 	attached := slices.ContainsFunc(t.threads, func(th *thread) bool { return !th.gone })
 	done <- traced{err: err, tid: unix.Gettid(), attached: attached}
+}
+
+// begin opens what is read during stops, runs f and lets everything go.
+func (t *tracer) begin(f func(*tracer) error) (err error) {
+	if t.files, err = openStopFiles(t.p); err != nil {
+		return err
+	}
+	defer t.files.close()
+	return errors.Join(f(t), t.letGo())
 }
 
 // awaitExit waits until a thread of this program has ended, which it is about to.
@@ -138,7 +147,11 @@ func (t *tracer) refusal(pid, tid int) error {
 func (t *tracer) seizeAll() error {
 	for {
 		before := len(t.threads)
-		if err := t.seizeTasks(t.p.pid); err != nil {
+		tids, err := t.files.listTasks()
+		if err != nil {
+			return err
+		}
+		if err := t.seizeEach(t.p.pid, tids); err != nil {
 			return err
 		}
 		if len(t.threads) == before {
@@ -152,6 +165,10 @@ func (t *tracer) seizeTasks(pid int) error {
 	if err != nil {
 		return err
 	}
+	return t.seizeEach(pid, tids)
+}
+
+func (t *tracer) seizeEach(pid int, tids []int) error {
 	for _, tid := range tids {
 		if _, err := t.seize(pid, tid); err != nil {
 			return err
