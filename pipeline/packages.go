@@ -13,6 +13,14 @@ import (
 	"github.com/lpbuild/lpbuild/rpmhook"
 )
 
+// What Dist and RPM refuse to package; see package dist.
+var (
+	ErrNotMade   = dist.ErrNotMade
+	ErrContainer = dist.ErrContainer
+	ErrPackage   = dist.ErrPackage
+	ErrSource    = dist.ErrSource
+)
+
 // PackageOptions are those of a stage and of what it packages.
 type PackageOptions struct {
 	Options

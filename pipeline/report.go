@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lpbuild/lpbuild/builder"
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
-// ErrSomeFailed says that some rows of a report failed and others did not.
+// ErrSomeFailed says that some rows of a report failed and others did not, or
+// that all did for different reasons.
 var ErrSomeFailed = errors.New("some failed")
 
 // A Result is the word for what became of one build.
@@ -99,11 +101,27 @@ func (r *Report) containers() []string {
 	return slices.Compact(names)
 }
 
-// Err is nil if no row failed. If all failed, it is the first failure, with its
-// reason for errors.Is; else it wraps ErrSomeFailed.
+// reasons are why builds are refused, as far as a caller tells them apart.
+var reasons = []error{
+	builder.ErrNotFound, elfinfo.ErrAmbiguous, builder.ErrNotLivepatchable,
+	builder.ErrImport, builder.ErrConflict, builder.ErrTarget,
+}
+
+// reason is the one of reasons that the row failed for, nil for any other.
+func (r *Row) reason() error {
+	for _, reason := range reasons {
+		if errors.Is(r.Err, reason) {
+			return reason
+		}
+	}
+	return nil
+}
+
+// Err is nil if no row failed. If all failed for the same reason, it is the
+// first failure, with that reason for errors.Is; else it wraps ErrSomeFailed.
 func (r *Report) Err() error {
-	failed := 0
-	var first error
+	failed, same := 0, true
+	var first *rowError
 	for _, row := range r.Rows {
 		if row.Result != Failed {
 			continue
@@ -111,16 +129,19 @@ func (r *Report) Err() error {
 		if failed++; first == nil {
 			first = &rowError{row}
 		}
+		same = same && row.reason() == first.row.reason()
 	}
 	switch failed {
 	case 0:
 		return nil
-	case 1:
-		if len(r.Rows) == 1 {
-			return first
-		}
 	case len(r.Rows):
-		return fmt.Errorf("all %d failed; the first: %w", failed, first)
+		switch {
+		case failed == 1:
+			return first
+		case same:
+			return fmt.Errorf("all %d failed; the first: %w", failed, first)
+		}
+		return &someFailed{fmt.Sprintf("all %d failed, for different reasons; the first: %v", failed, first)}
 	}
 	return &someFailed{fmt.Sprintf("%d of %d failed; the first: %v", failed, len(r.Rows), first)}
 }

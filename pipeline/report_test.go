@@ -22,6 +22,7 @@ func TestReportErr(t *testing.T) {
 	t.Parallel()
 	good := Row{Patch: "p", NEVRA: "a-1-1.x86_64", Result: Built}
 	missing := failedRow("p", "a-2-1.x86_64", elfinfo.ErrMissing)
+	ambiguous := failedRow("p", "a-3-1.x86_64", elfinfo.ErrAmbiguous)
 	tests := []struct {
 		name string
 		rows []Row
@@ -34,6 +35,8 @@ func TestReportErr(t *testing.T) {
 		{name: "the only one", rows: []Row{missing}, is: elfinfo.ErrMissing, text: "p: a-2-1.x86_64: not defined by this build"},
 		{name: "all", rows: []Row{missing, missing}, is: elfinfo.ErrMissing,
 			text: "all 2 failed; the first: p: a-2-1.x86_64: not defined by this build"},
+		{name: "all, for different reasons", rows: []Row{missing, ambiguous}, is: ErrSomeFailed,
+			text: "all 2 failed, for different reasons; the first: p: a-2-1.x86_64: not defined by this build"},
 		{name: "some", rows: []Row{good, missing, good}, is: ErrSomeFailed,
 			text: "1 of 3 failed; the first: p: a-2-1.x86_64: not defined by this build"},
 	}

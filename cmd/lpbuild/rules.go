@@ -12,12 +12,17 @@ import (
 	"github.com/lpbuild/lpbuild/versions"
 )
 
+// Hints that several rules give.
+const (
+	retry  = "nothing was recorded; a mirror may be in the middle of an update: try again later, then ask who runs the repository"
+	madeBy = "a container is made by lpbuild make, lpbuild pack or ulp packer"
+)
+
 // rules are the exit codes and hints of lpbuild; the first that matches counts.
 var rules = []cli.Rule{
 	{Err: pipeline.ErrSomeFailed, Code: cli.SomeFailed},
 	{Err: versions.ErrNotInStore, Code: cli.NotFound, Hint: "run lpbuild download: test needs the unpacked libraries"},
 	{Match: testNotPermitted, Code: cli.NotPermitted, Hint: "test traces processes: run it as root"},
-	{Match: cli.As[*pipeline.TestError], Code: cli.SomeFailed},
 	{Err: pipeline.ErrNoProject, Code: cli.Usage, Hint: "lpbuild init makes a project; -C DIR names one elsewhere"},
 	{Err: pipeline.ErrNoPatch, Code: cli.Usage, Hint: "a live patch is a folder livepatches/NAME with NAME.c and NAME.in"},
 	{Err: pipeline.ErrExists, Code: cli.Usage, Hint: "init overwrites nothing; use a new folder"},
@@ -26,22 +31,34 @@ var rules = []cli.Rule{
 	{Err: pipeline.ErrNewBuilds, Code: cli.NewBuilds, Hint: "run lpbuild download, then make and test"},
 	{Match: cli.As[*pipeline.ConfigError], Code: cli.Usage},
 	{Match: cli.As[*livepatch.SyntaxError], Code: cli.Usage},
-	{Err: versions.ErrSignature, Code: cli.BadSignature},
 	{Err: versions.ErrUntrustedKey, Code: cli.BadSignature, Hint: "if you trust the key, add its file to the repository's keys in lpbuild.yaml"},
-	{Err: versions.ErrChecksum, Code: cli.BadSignature},
-	{Err: versions.ErrTruncated, Code: cli.BadSignature, Hint: "run lpbuild download again"},
-	{Err: versions.ErrUnsafePath, Code: cli.BadSignature},
+	{Err: versions.ErrSignature, Code: cli.BadSignature, Hint: retry},
+	{Err: versions.ErrTruncated, Code: cli.BadSignature, Hint: retry},
+	{Err: versions.ErrChecksum, Code: cli.BadSignature, Hint: retry},
+	{Err: versions.ErrUnsafePath, Code: cli.BadSignature, Hint: "do not use this repository before you know who made that package"},
 	{Err: versions.ErrSomeFailed, Code: cli.SomeFailed},
 	{Err: versions.ErrNoVersions, Code: cli.NotFound, Hint: "package: and arches: in lpbuild.yaml say what is looked for"},
 	{Err: versions.ErrNoLibrary, Code: cli.NotFound, Hint: "libraries: in lpbuild.yaml are paths in the package"},
 	{Err: versions.ErrOffline, Code: cli.NotFound, Hint: "run it without --offline"},
 	{Err: elfinfo.ErrNotRecorded, Code: cli.NotFound, Hint: "run lpbuild download again: it records what the descriptions name"},
-	{Err: elfinfo.ErrMissing, Code: cli.NotFound},
-	{Err: elfinfo.ErrBuildID, Code: cli.BuildIDMismatch},
-	{Err: livepatch.ErrCorrupt, Code: cli.BadSignature},
+	{Err: elfinfo.ErrAmbiguous, Code: cli.NotFound, Hint: "write NAME@SOURCE.c in the description to choose one, and run lpbuild download"},
+	{Err: elfinfo.ErrMissing, Code: cli.NotFound, Hint: "nm -D LIBRARY lists what it exports; patches: and livepatches/ say what is patched"},
 	{Err: builder.ErrNotFound, Code: cli.NotFound},
-	{Err: elfinfo.ErrNotLivepatchable, Code: cli.NotLivepatchable},
-	{Err: builder.ErrNotLivepatchable, Code: cli.NotLivepatchable},
+	{Err: builder.ErrTarget, Code: cli.BuildIDMismatch},
+	{Err: elfinfo.ErrBuildID, Code: cli.BuildIDMismatch},
+	{Err: builder.ErrNotLivepatchable, Code: cli.NotLivepatchable, Hint: "patch a function that calls it; lpbuild livepatchable LIBRARY lists what can be patched"},
+	{Err: builder.ErrImport, Code: cli.NotLivepatchable, Hint: "the replacement may call only what every build offers; private symbols need a # line in the description"},
+	{Err: builder.ErrConflict, Code: cli.NotLivepatchable},
+	{Err: builder.ErrReplacement, Code: cli.Usage},
+	{Err: pipeline.ErrNotMade, Code: cli.NotFound, Hint: "run lpbuild make"},
+	{Err: pipeline.ErrContainer, Code: cli.BuildIDMismatch, Hint: "run lpbuild make again: what is in build/ is not what this project makes"},
+	{Err: pipeline.ErrPackage, Code: cli.Usage},
+	{Err: pipeline.ErrSource, Code: cli.Usage, Hint: "the source package holds sources only: move the file out of the project"},
+	{Err: livepatch.ErrNoMetadata, Code: cli.Usage, Hint: madeBy},
+	{Err: livepatch.ErrUnsupported, Code: cli.Usage, Hint: madeBy},
+	{Err: livepatch.ErrNewerFormat, Code: cli.Usage, Hint: "use the lpbuild that made it"},
+	{Err: livepatch.ErrCorrupt, Code: cli.BadSignature, Hint: "make the container again"},
+	{Match: cli.As[*pipeline.TestError], Code: cli.SomeFailed},
 }
 
 // testNotPermitted: a test that failed for want of a permission.

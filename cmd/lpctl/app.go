@@ -21,7 +21,12 @@ Without -p every process is looked at, and those that the containers do not conc
 var rules = []cli.Rule{
 	{Err: injector.ErrPermission, Code: cli.NotPermitted, Hint: "run lpctl as root, or as the user who owns the process"},
 	{Err: injector.ErrGone, Code: cli.TargetGone},
+	{Err: errNoPatch, Code: cli.BuildIDMismatch, Hint: "lpctl needs the container for the build that the process runs; lpbuild download and make make one"},
+	{Match: busy, Code: cli.SomeFailed, Hint: "try again, or hold threads for longer: --timeout"},
+	{Match: cli.As[*processError], Code: cli.SomeFailed},
+	{Match: cli.As[*failedProcesses], Code: cli.SomeFailed},
 	{Err: livepatch.ErrNoMetadata, Code: cli.Usage, Hint: "a container is made by lpbuild make, lpbuild pack or ulp packer"},
+	{Err: livepatch.ErrUnsupported, Code: cli.Usage, Hint: "a container is made by lpbuild make, lpbuild pack or ulp packer"},
 	{Err: livepatch.ErrNewerFormat, Code: cli.Usage, Hint: "use the lpctl that came with the lpbuild that made it"},
 	{Err: livepatch.ErrCorrupt, Code: cli.BadSignature, Hint: "make the container again"},
 }

@@ -12,36 +12,15 @@ import (
 	"github.com/lpbuild/lpbuild/injector"
 )
 
-// finish prints results and turns them into the command's exit code.
+// finish prints results and turns them into the command's error.
 func (s *session) finish(results []injector.Result, err error) error {
 	if err := errors.Join(err, s.print(results)); err != nil {
 		return err
 	}
 	if len(s.sel.PIDs) == 1 && len(s.sel.Globs) == 0 && len(results) == 1 {
-		if code := singleCode(results[0]); code != 0 {
-			return cli.Exit(code)
-		}
+		return processFailure(results[0])
 	}
-	for _, r := range results {
-		if !r.Word.OK() {
-			return cli.Exit(cli.SomeFailed)
-		}
-	}
-	return nil
-}
-
-// singleCode is the more exact exit code for one process named by its id; 0
-// leaves the code to the word.
-func singleCode(r injector.Result) int {
-	switch {
-	case r.Word == injector.NoPatchForBuild:
-		return cli.BuildIDMismatch
-	case r.Word == injector.Gone:
-		return cli.TargetGone
-	case errors.Is(r.Err, injector.ErrPermission):
-		return cli.NotPermitted
-	}
-	return 0
+	return someFailure(results)
 }
 
 // finishStatus prints results and answers whether all that can be covered is.
