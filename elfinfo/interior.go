@@ -9,6 +9,9 @@ import (
 // shortReach is how far a rel8 branch reaches, and a little more.
 const shortReach = 144
 
+// maxNeighbours bounds the work that overlapping symbols can cause.
+const maxNeighbours = 256
+
 // interior says whether an address is behind the first of the bytes that a
 // detour of the function replaces. A branch to the first one from elsewhere is
 // an ordinary tail call.
@@ -23,26 +26,37 @@ func (r *recorder) refuseNeighbours(f *Function) {
 	if f.Entry.Kind == EntryNone {
 		return
 	}
-	for _, s := range r.functions {
-		if f.interior(s.start) {
+	low := f.Address - min(f.Address, shortReach)
+	high := f.Address + uint64(f.Entry.Offset+f.Entry.Length) + shortReach
+	visited := 0
+	r.functions.near(low, high, func(s codeSymbol) bool {
+		switch {
+		case f.interior(s.start):
 			f.Entry = none("function %s starts at +%#x, inside the bytes that a detour replaces", s.name, s.start-f.Address)
-			return
-		}
-		if s.start == f.Address || s.end+shortReach < f.Address || s.start > f.Address+f.Size+shortReach {
-			continue
-		}
-		code, err := r.code(s.start, s.end-s.start)
-		if err != nil {
-			continue
-		}
-		branches(code, func(br branch) bool {
-			if to := s.start + uint64(br.to); f.interior(to) {
-				f.Entry = none("a branch in function %s lands at +%#x, inside the bytes that a detour replaces", s.name, to-f.Address)
-				return false
+		case s.start != f.Address && s.end > low && s.start < high:
+			if visited++; visited > maxNeighbours {
+				f.Entry = none("more than %d functions overlap near it", maxNeighbours)
+				break
 			}
-			return true
-		})
+			r.refuseBranches(f, s)
+		}
+		return f.Entry.Kind != EntryNone
+	})
+}
+
+// refuseBranches makes f not livepatchable if the function s branches into the bytes replaced.
+func (r *recorder) refuseBranches(f *Function, s codeSymbol) {
+	code, err := r.code(s.start, s.end-s.start)
+	if err != nil {
+		return
 	}
+	branches(code, func(br branch) bool {
+		if to := s.start + uint64(br.to); f.interior(to) {
+			f.Entry = none("a branch in function %s lands at +%#x, inside the bytes that a detour replaces", s.name, to-f.Address)
+			return false
+		}
+		return true
+	})
 }
 
 // refuseFarBranches makes functions not livepatchable into whose replaced bytes
@@ -108,20 +122,23 @@ func longJumps(text []byte, addr uint64, visit func(from, to uint64)) {
 // isJump says whether what looks like a jump is one. It is not if a function
 // covers it that decodes up to there and has another instruction in its place.
 func (r *recorder) isJump(from, to uint64) bool {
-	for _, s := range r.functions {
-		if from < s.start || from >= s.end {
-			continue
+	jump, visited := true, 0
+	r.functions.near(from, from+1, func(s codeSymbol) bool {
+		if visited++; from < s.start || from >= s.end {
+			return visited < maxNeighbours
 		}
 		code, err := r.code(s.start, s.end-s.start)
 		if err != nil {
-			continue
+			return true
 		}
-		if inst, at, ok := instructionAt(code, int(from-s.start)); ok {
+		inst, at, ok := instructionAt(code, int(from-s.start))
+		if ok {
 			br, isBranch := directBranch(inst, at)
-			return isBranch && s.start+uint64(br.to) == to
+			jump = isBranch && s.start+uint64(br.to) == to
 		}
-	}
-	return true
+		return !ok && visited < maxNeighbours
+	})
+	return jump
 }
 
 // instructionAt is the instruction of which the byte at an offset is a part,

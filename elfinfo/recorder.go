@@ -16,18 +16,13 @@ type recorder struct {
 	wanted  []string
 
 	found     map[string][]definition // of the names wanted
-	functions []codeSymbol            // all functions
+	functions *codeMap                // all functions
+	overflow  bool                    // more functions than functions can hold
 	cancel    map[uint64]bool         // the functions that begin a cancellation point
 	slots     map[uint64]bool         // places that relocations by name fill
 	frames    *frameTable
 	info      *debugInfo // nil without debug information
 	total     uint64     // bytes of code recorded
-}
-
-// codeSymbol is the code that a function symbol covers.
-type codeSymbol struct {
-	name       string
-	start, end uint64
 }
 
 // collect reads all symbols.
@@ -39,6 +34,7 @@ func (r *recorder) collect(b *Build) error {
 	b.dynamicSymbols(dynamic)
 	r.found = make(map[string][]definition, len(r.wanted))
 	r.cancel = make(map[uint64]bool)
+	r.functions = newCodeMap()
 	for _, name := range r.wanted {
 		r.found[name] = nil
 	}
@@ -47,6 +43,9 @@ func (r *recorder) collect(b *Build) error {
 	}
 	for _, s := range b.Symbols {
 		r.add(definition{Symbol: s})
+	}
+	if r.overflow {
+		return r.symbols.bad("function symbols cover too much")
 	}
 	return nil
 }
@@ -57,7 +56,10 @@ func (r *recorder) add(d definition) {
 		return
 	}
 	if d.Kind == kindFunc || d.Kind == kindIFunc {
-		r.functions = append(r.functions, codeSymbol{d.Name, d.Address, d.Address + min(d.Size, maxFunction)})
+		s := codeSymbol{d.Name, d.Address, d.Address + min(d.Size, maxFunction)}
+		if s.end < s.start || !r.functions.add(s) {
+			r.overflow = true
+		}
 		if cancellationHelpers[d.Name] {
 			r.cancel[d.Address] = true
 		}
@@ -216,12 +218,13 @@ func (r *recorder) analyze(f *Function, name string) {
 	})
 }
 
-// symbolAt is the name of the first function symbol at an address.
-func (r *recorder) symbolAt(addr uint64) string {
-	for _, s := range r.functions {
+// symbolAt is the name of the first function symbol at an address, "" if there is none.
+func (r *recorder) symbolAt(addr uint64) (name string) {
+	r.functions.near(addr, addr+1, func(s codeSymbol) bool {
 		if s.start == addr {
-			return s.name
+			name = s.name
 		}
-	}
-	return ""
+		return name == ""
+	})
+	return name
 }
