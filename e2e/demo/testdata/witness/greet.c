@@ -1,0 +1,5 @@
+/* Takes down what libgreet answers. */
+
+#include "witness.h"
+
+#include "answer.h"
