@@ -216,7 +216,11 @@ func (in *Injector) attempt(c candidate, op operation, asked bool) (*Result, err
 	defer p.close()
 	r.StartTime, r.Command = p.start, p.comm
 	j := &job{in: in, p: p, op: op, result: r}
-	if err = j.run(); err != nil {
+	err = j.run()
+	if err == nil && asked && r.Word == NotLoaded {
+		err = j.unpatchable()
+	}
+	if err != nil {
 		r.fail(err)
 		in.opts.Log.Debug("process not changed", "pid", c.pid, "result", r.Word, "reason", r.Reason)
 	}
