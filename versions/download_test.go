@@ -476,6 +476,28 @@ func TestDebugFileOfAnotherBuild(t *testing.T) {
 	}
 }
 
+// A soname becomes part of a file name.
+func TestHostileSoname(t *testing.T) {
+	need(t, "gcc")
+	l := newLab(t)
+	dir := t.TempDir()
+	l.writeTo(filepath.Join(dir, "x.c"), []byte("int demo(void) { return 1; }"))
+	run(t, "gcc", "-shared", "-fPIC", "-Wl,-soname,../../evil", "-Wl,--build-id", "-o", filepath.Join(dir, "x.so"), filepath.Join(dir, "x.c"))
+	lib, err := os.ReadFile(filepath.Join(dir, "x.so"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.pkg("demo", "1.9", l.key, rpmpack.RPMFile{Name: "/lib64/libdemo.so.1", Mode: 0o755, Body: lib})
+	l.index()
+	was := l.snapshot()
+	if lock, err := Download(ctx, l.request("demo"), l.options()); err == nil || lock != nil {
+		t.Errorf("%v, %v", lock, err)
+	}
+	if !maps.Equal(was, l.snapshot()) {
+		t.Error("the project changed")
+	}
+}
+
 // The package must be the one that the metadata describes.
 func TestPackageUnderAnotherName(t *testing.T) {
 	l := newLab(t, "1.9")
