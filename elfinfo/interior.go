@@ -105,7 +105,7 @@ func refuse(functions []*Function, from, to uint64) {
 // rel32 or jcc rel32. Every byte may start an instruction here.
 func longJumps(text []byte, addr uint64, visit func(from, to uint64)) {
 	for i := 0; i+5 <= len(text); i++ {
-		start := i
+		var start int
 		switch {
 		case text[i] == 0xe9:
 			start = i + 1

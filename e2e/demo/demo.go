@@ -100,7 +100,7 @@ func (d *demo) prepare() (unlock func(), err error) {
 	// For this process, too: package builder compiles the witnesses.
 	err = errors.Join(err, os.Setenv("TMPDIR", d.path("tmp")))
 	d.env = append(os.Environ(), "XDG_CACHE_HOME="+d.path("cache"), "LC_ALL=C", "PATH="+d.Bin+":"+os.Getenv("PATH"))
-	return func() { lock.Close() }, err //nolint:errcheck // nothing was written
+	return func() { lock.Close() }, err
 }
 
 // run goes through the steps.

@@ -60,7 +60,7 @@ func (j *journal) take(ctx context.Context) ([]report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() //nolint:errcheck // the write tells
+	defer conn.Close()
 	if _, err := conn.Write([]byte(mark)); err != nil {
 		return nil, err
 	}

@@ -198,7 +198,7 @@ func (p *process) base() (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		defer f.Close() //nolint:errcheck // only read
+		defer f.Close()
 		if string(f.BuildID()) != p.BuildID {
 			return 0, fmt.Errorf("pid %d maps build-id %s of %s, expected %s", p.pid, f.BuildID(), p.Soname, p.BuildID)
 		}
@@ -223,7 +223,7 @@ func (p *process) intact() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer mem.Close() //nolint:errcheck // only read
+	defer mem.Close()
 	same := true
 	for _, f := range p.Functions {
 		want := append(slices.Clone(f.Before), f.Bytes...)

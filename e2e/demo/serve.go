@@ -41,6 +41,6 @@ func (s *server) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
-		s.http.Close() //nolint:errcheck // nobody is left to tell
+		s.http.Close()
 	}
 }

@@ -77,7 +77,7 @@ func intactMetadata(container string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	var missing []string
 	for _, name := range metadata {
 		if s := f.Section(name); s == nil || s.Type != elf.SHT_PROGBITS || s.Size == 0 {
