@@ -94,5 +94,5 @@ func (s *session) printLocked(builds []versions.Locked) error {
 		}
 		rows[i] = []string{b.NEVRA, b.Library, short(b.BuildID), b.BuildTime.Format(time.DateOnly), support}
 	}
-	return writeTable(s.App.Writer, []string{"BUILD", "LIBRARY", "BUILD-ID", "BUILT", "SUPPORTED UNTIL"}, rows)
+	return cli.WriteTable(s.App.Writer, []string{"BUILD", "LIBRARY", "BUILD-ID", "BUILT", "SUPPORTED UNTIL"}, rows)
 }

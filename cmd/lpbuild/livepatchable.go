@@ -46,7 +46,7 @@ func runLivepatchable(c *urfave.Context) error {
 				return err
 			}
 		}
-	} else if err := writeTable(c.App.Writer, []string{"ENTRY", "FUNCTION", "ADDRESS", "SIZE", "REASON"}, rows); err != nil {
+	} else if err := cli.WriteTable(c.App.Writer, []string{"ENTRY", "FUNCTION", "ADDRESS", "SIZE", "REASON"}, rows); err != nil {
 		return err
 	}
 	none := counts[elfinfo.EntryNone]

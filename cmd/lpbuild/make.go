@@ -88,7 +88,7 @@ func (s *session) printRows(rows []pipeline.Row) error {
 			lines[i] = lines[i][:6]
 		}
 	}
-	return writeTable(s.App.Writer, header, lines)
+	return cli.WriteTable(s.App.Writer, header, lines)
 }
 
 // short is the part of a build-id that file names have.
