@@ -33,7 +33,9 @@ func TestApplyAndRevertOfEveryKindOfEntry(t *testing.T) {
 					rs, err = in.Apply(background(), only(tg.pid), set)
 					result(t, Already, rs, err)
 					rs, err = in.Revert(background(), only(tg.pid), nil)
-					result(t, Reverted, rs, err)
+					if r := result(t, Reverted, rs, err); r.Library != "libanswer.so.1" || r.BuildID != string(f.build.BuildID) {
+						t.Errorf("reverted in %q, build %q", r.Library, r.BuildID)
+					}
 					tg.expect(old, v2, old)
 					rs, err = in.Revert(background(), only(tg.pid), nil)
 					result(t, NotApplied, rs, err)

@@ -3,6 +3,7 @@ package injector
 import (
 	"bytes"
 	"errors"
+	"path"
 	"slices"
 	"time"
 )
@@ -159,7 +160,7 @@ func (c *composed) add(address uint64, content []byte) {
 // describeContainer is what the ledger remembers of a container.
 func (j *job) describeContainer(m match, functions []original, im *image, at uint64) (recordContainer, error) {
 	rc := recordContainer{
-		ID: m.c.ID, Name: m.c.Name, Library: m.lib.path, Soname: m.lib.called(),
+		ID: m.c.ID, Name: path.Base(m.c.Name), Library: m.lib.path, Soname: m.lib.called(),
 		BuildID: m.lib.buildID, Bias: m.lib.bias, Imports: im.imports(),
 	}
 	if m.c.Info != nil {

@@ -182,6 +182,8 @@ func (j *job) decide(matches []match) (*goal, error) {
 		j.result.Reason = ""
 		if len(g.keep) < len(now) {
 			g.word = Reverted
+			c := j.led.container(now[len(now)-1])
+			j.result.Library, j.result.BuildID = c.Soname, c.BuildID
 		}
 		return j.unlessClean(g, len(now))
 	case opReplace:
