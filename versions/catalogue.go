@@ -40,7 +40,7 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 	for _, r := range d.req.Repositories {
 		keys, err := d.req.keyring(r)
 		if err != nil {
-			return nil, fmt.Errorf("repository %s: %w", r.Name, err)
+			return nil, fmt.Errorf("repository %s: %w: %w", r.Name, ErrKeyFile, err)
 		}
 		all.Merge(keys)
 		offers, err := d.ask(ctx, r, keys)

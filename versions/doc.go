@@ -44,6 +44,8 @@ var (
 	ErrTruncated = rpmfile.ErrTruncated
 	// ErrUnsafePath: metadata or a payload names a place outside its own.
 	ErrUnsafePath = rpmfile.ErrUnsafePath
+	// ErrKeyFile: a file of a repository's keys cannot be read, or holds no key.
+	ErrKeyFile = errors.New("key file")
 	// ErrOffline: the network is forbidden and the store lacks something.
 	ErrOffline = rpmmd.ErrOffline
 	// ErrNoVersions: no repository has, and the lock does not know, a version

@@ -31,6 +31,7 @@ var rules = []cli.Rule{
 	{Err: pipeline.ErrNewBuilds, Code: cli.NewBuilds, Hint: "run lpbuild download, then make and test"},
 	{Match: cli.As[*pipeline.ConfigError], Code: cli.Usage},
 	{Match: cli.As[*livepatch.SyntaxError], Code: cli.Usage},
+	{Err: versions.ErrKeyFile, Code: cli.Usage, Hint: "keys: in lpbuild.yaml are files with OpenPGP public keys, relative to the project"},
 	{Err: versions.ErrUntrustedKey, Code: cli.BadSignature, Hint: "if you trust the key, add its file to the repository's keys in lpbuild.yaml"},
 	{Err: versions.ErrSignature, Code: cli.BadSignature, Hint: retry},
 	{Err: versions.ErrTruncated, Code: cli.BadSignature, Hint: retry},
