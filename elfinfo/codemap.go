@@ -14,7 +14,7 @@ const maxCodePages = 16 << 20
 type codeMap struct {
 	pages map[uint64][]codeSymbol // by page number
 	known map[[2]uint64]bool      // start and end of each
-	total int
+	total uint64                  // pages
 }
 
 func newCodeMap() *codeMap {
@@ -28,11 +28,12 @@ func (m *codeMap) add(s codeSymbol) bool {
 		return true
 	}
 	m.known[span] = true
-	first, last := s.start/pageSize, max(s.end-1, s.start)/pageSize
+	first, last := s.start/pageSize, (max(s.end, s.start+1)-1)/pageSize
+	if last < first || last-first >= maxCodePages-m.total {
+		return false
+	}
+	m.total += last - first + 1
 	for page := first; page <= last; page++ {
-		if m.total++; m.total > maxCodePages {
-			return false
-		}
 		m.pages[page] = append(m.pages[page], s)
 	}
 	return true
