@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,18 +53,45 @@ type demo struct {
 // mount or temporary file outlives the call. It sets TMPDIR.
 func Run(ctx context.Context, opts Options) (err error) {
 	d := &demo{Options: opts, narrator: narrator{opts.Progress, time.Now()}}
-	for _, dir := range []*string{&d.Bin, &d.Dir} {
-		if *dir, err = filepath.Abs(*dir); err != nil {
-			return err
-		}
-	}
 	unlock, err := d.prepare()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	defer func() { err = errors.Join(err, os.RemoveAll(d.path("tmp"))) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(d.path("tmp")), d.giveBack()) }()
 	return d.run(ctx)
+}
+
+// resolve makes the folders absolute paths without symbolic links: inside the
+// scratch root there are none.
+func (d *demo) resolve() error {
+	for _, name := range []string{"lpbuild", "lpctl", "rpm-helper"} {
+		if _, err := os.Stat(filepath.Join(d.Bin, name)); err != nil {
+			return &StepError{Step: "start", Err: fmt.Errorf("%w: build the programs first", err)}
+		}
+	}
+	err := os.MkdirAll(d.Dir, 0o755)
+	for _, dir := range []*string{&d.Bin, &d.Dir} {
+		if err == nil {
+			*dir, err = filepath.Abs(*dir)
+		}
+		if err == nil {
+			*dir, err = filepath.EvalSymlinks(*dir)
+		}
+	}
+	return err
+}
+
+// giveBack makes everything belong to the owner of the folder that Dir is in,
+// who may have called the demo by sudo and wants to remove it some day.
+func (d *demo) giveBack() error {
+	var owner unix.Stat_t
+	if err := unix.Stat(filepath.Dir(d.Dir), &owner); err != nil || owner.Uid == 0 {
+		return err
+	}
+	return filepath.WalkDir(d.Dir, func(name string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(name, int(owner.Uid), int(owner.Gid)))
+	})
 }
 
 // path is a path below Dir.
@@ -73,12 +101,7 @@ func (d *demo) path(parts ...string) string {
 
 // prepare empties Dir, under a lock that ends with this process at the latest.
 func (d *demo) prepare() (unlock func(), err error) {
-	for _, name := range []string{"lpbuild", "lpctl", "rpm-helper"} {
-		if _, err := os.Stat(filepath.Join(d.Bin, name)); err != nil {
-			return nil, &StepError{Step: "start", Err: fmt.Errorf("%w: build the programs first", err)}
-		}
-	}
-	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
+	if err := d.resolve(); err != nil {
 		return nil, err
 	}
 	lock, err := os.OpenFile(d.path("lock"), os.O_CREATE|os.O_RDWR, 0o644)
@@ -129,7 +152,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.fill(p, out)
+	r.Transactions = transactions{count(out.Install), count(out.Upgrade), count(out.Erase)}
 	if err := r.write(d.path(ReportFile)); err != nil {
 		return err
 	}
@@ -158,7 +181,7 @@ func (d *demo) download(ctx context.Context, chosen []project, repo *fixture.Rep
 // release builds both versions of all projects and the witnesses.
 func (d *demo) release(ctx context.Context, chosen []project, repo *fixture.Repository, r *summaryReport) (*plan, error) {
 	p := &plan{
-		Dir: d.Dir, Bin: d.Bin, Root: d.path("root"), OldVersion: oldVersion, NewVersion: newVersion,
+		Began: d.began, Dir: d.Dir, Bin: d.Bin, Root: d.path("root"), OldVersion: oldVersion, NewVersion: newVersion,
 		Lpbuild: filepath.Join(d.Bin, "lpbuild"), Lpctl: filepath.Join(d.Bin, "lpctl"),
 	}
 	for _, project := range chosen {
@@ -180,13 +203,7 @@ func (d *demo) release(ctx context.Context, chosen []project, repo *fixture.Repo
 			return nil, err
 		}
 		p.Witnesses = append(p.Witnesses, witnesses...)
-		if err := d.revise(project); err != nil {
-			return nil, err
-		}
-		if _, err := d.prove(ctx, project, newVersion, repo.Only(project.kind)); err != nil {
-			return nil, err
-		}
-		next, err := d.direct(ctx, project)
+		next, err := d.successor(ctx, project, repo.Only(project.kind))
 		if err != nil {
 			return nil, err
 		}
@@ -198,6 +215,18 @@ func (d *demo) release(ctx context.Context, chosen []project, repo *fixture.Repo
 	}
 	p.Runtime, err = d.runtime(ctx, chosen[0])
 	return p, err
+}
+
+// successor makes version 0.2 of a project and returns its RPM.
+func (d *demo) successor(ctx context.Context, p project, builds []fixture.Build) (string, error) {
+	next, err := d.revise(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	if _, err := d.prove(ctx, next, newVersion, builds); err != nil {
+		return "", err
+	}
+	return d.direct(ctx, next)
 }
 
 // inside runs the other half, Inside, in the scratch root.
@@ -220,6 +249,9 @@ func (d *demo) inside(ctx context.Context, p *plan) (*outcome, error) {
 	var out outcome
 	if err := json.Unmarshal(stdout.Bytes(), &out); err != nil {
 		return nil, unexpected("transactions", "%w: %s", err, strings.TrimSpace(stdout.String()))
+	}
+	if out.Error != "" {
+		return nil, errors.New(out.Error)
 	}
 	return &out, nil
 }

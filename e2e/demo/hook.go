@@ -95,12 +95,13 @@ type report struct {
 	word      string
 	pack      string // the live-patch package
 	scriptlet string
+	command   string
 	reason    string
 	stopped   time.Duration
 }
 
 var reportShape = regexp.MustCompile(
-	`msg="pid (\d+): ([A-Z-]+)" package=(\S+) scriptlet=(\S+) .*reason=("(?:[^"\\]|\\.)*"|\S*) stopped=(\S+)`)
+	`msg="pid (\d+): ([A-Z-]+)" package=(\S+) scriptlet=(\S+) command=("(?:[^"\\]|\\.)*"|\S*) .*reason=("(?:[^"\\]|\\.)*"|\S*) stopped=(\S+)`)
 
 // parseReports reads messages of rpm-helper to the system log. Any other
 // message is an error: it says what went wrong.
@@ -115,11 +116,11 @@ func parseReports(lines []string) ([]report, error) {
 		if err != nil {
 			return nil, err
 		}
-		stopped, err := time.ParseDuration(m[6])
+		stopped, err := time.ParseDuration(m[7])
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, report{pid, m[2], m[3], m[4], m[5], stopped})
+		out = append(out, report{pid, m[2], m[3], m[4], m[5], m[6], stopped})
 	}
 	return out, nil
 }

@@ -23,26 +23,32 @@ import (
 const settleTime = 20 * time.Second
 
 // Inside is the half of the demo that runs in the scratch root, as process 1:
-// it reads its plan from in, writes what came of it to out and tells a person on
-// progress. Whatever it leaves behind ends with it.
+// it reads its plan from in, writes what came of it to out, also why it failed,
+// and tells a person on progress. Whatever it leaves behind ends with it.
 func Inside(ctx context.Context, in io.Reader, out, progress io.Writer) error {
 	var p plan
 	if err := json.NewDecoder(in).Decode(&p); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
+	result, err := install(ctx, p, progress)
+	if err != nil {
+		result = &outcome{Error: err.Error()}
+	}
+	return json.NewEncoder(out).Encode(result)
+}
+
+// install makes the machine and runs everything on it.
+func install(ctx context.Context, p plan, progress io.Writer) (*outcome, error) {
 	if err := scratch.Enter(scratch.Root{Dir: p.Root, Binds: []string{p.Dir, p.Bin}}); err != nil {
-		return unexpected("scratch root", "%w", err)
+		return nil, unexpected("scratch root", "%w", err)
 	}
 	log, err := openJournal()
 	if err != nil {
-		return unexpected("system log", "%w", err)
+		return nil, unexpected("system log", "%w", err)
 	}
-	m := &machine{plan: p, log: log, narrator: narrator{progress, time.Now()}}
+	m := &machine{plan: p, log: log, narrator: narrator{progress, p.Began}}
 	result, err := m.run(ctx)
-	if err := errors.Join(err, log.close()); err != nil {
-		return err
-	}
-	return json.NewEncoder(out).Encode(result)
+	return result, errors.Join(err, log.close())
 }
 
 // A machine is the scratch root with the witnesses in it.
@@ -118,6 +124,9 @@ func (m *machine) startAll(ctx context.Context) error {
 	if err := m.each(ctx, "start", 1, false); err != nil {
 		return err
 	}
+	if err := m.status(ctx, change{step: "start"}); err != nil {
+		return err
+	}
 	m.say("%d processes with %d threads run, one on each build", len(m.processes), threads)
 	return nil
 }
@@ -163,6 +172,7 @@ func (m *machine) transact(ctx context.Context, c change) (*transaction, error) 
 		t.Words = append(t.Words, got.word)
 		t.StoppedNS = max(t.StoppedNS, got.stopped.Nanoseconds())
 	}
+	t.Others = m.others(reports)
 	if err := m.each(ctx, c.step, c.answers, c.version != ""); err != nil {
 		return nil, err
 	}
@@ -185,6 +195,19 @@ func reportOf(reports []report, p *process) report {
 		}
 	}
 	return last
+}
+
+// others are the programs that rpm-helper reports beside the witnesses: rpm, and
+// whatever else of this machine runs in the scratch root.
+func (m *machine) others(reports []report) []string {
+	var names []string
+	for _, r := range reports {
+		if !slices.ContainsFunc(m.processes, func(p *process) bool { return p.pid == r.pid }) {
+			names = append(names, r.command)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // agree checks that each package's first line counts what was reported of single

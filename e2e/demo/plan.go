@@ -1,8 +1,12 @@
 package demo
 
+import "time"
+
 // A plan is what the outer half of the demo, which builds, tells the inner one,
 // which installs. Paths are the same on both sides.
 type plan struct {
+	// Began is when the demo began.
+	Began     time.Time `json:"began"`
 	Witnesses []witness `json:"witnesses"`
 	// Names are the live-patch packages.
 	Names []string `json:"names"`
@@ -55,19 +59,29 @@ type original struct {
 
 // An outcome is what the inner half answers.
 type outcome struct {
+	// Error is why the rest is missing, "" if all is well.
+	Error   string      `json:"error,omitempty"`
 	Install transaction `json:"install"`
 	Upgrade transaction `json:"upgrade"`
 	Erase   transaction `json:"erase"`
 	// Answers are, by witness, the answers of its threads in short.
-	Answers []string `json:"answers"`
+	Answers []history `json:"answers"`
+}
+
+// history is what a thread answered and how often: old, first, second, old.
+type history struct {
+	Texts [4]string `json:"texts"`
+	Lines [4]int    `json:"lines"`
 }
 
 // A transaction is what rpm-helper reported of one call of rpm.
 type transaction struct {
 	// Words are by witness.
 	Words []string `json:"words"`
-	// Lines are those that rpm-helper printed.
-	Lines []string `json:"lines"`
+	// Lines are those that rpm-helper printed, which count Others, too: what
+	// else runs in the scratch root on a library that the packages cover.
+	Lines  []string `json:"lines"`
+	Others []string `json:"others"`
 	// StoppedNS is the longest time for which threads of a witness were held.
 	StoppedNS int64 `json:"stopped_ns"`
 }

@@ -128,8 +128,14 @@ func (p *process) finish() error {
 	return p.expected()
 }
 
-// answered is what the first thread answered, in short.
-func (p *process) answered() string { return p.threads[0].String() }
+// answered is what the first thread answered. Precondition: finish succeeded.
+func (p *process) answered() history {
+	var h history
+	for i, r := range p.threads[0].runs {
+		h.Texts[i], h.Lines[i] = r.text, r.lines
+	}
+	return h
+}
 
 func (p *process) file(name string) string { return fmt.Sprintf("/proc/%d/%s", p.pid, name) }
 

@@ -23,7 +23,8 @@ const (
 
 // A project is a live-patch project of the demo.
 type project struct {
-	name  string // of the live-patch package, and of the folder
+	name  string // of the live-patch package
+	dir   string // below Options.Dir; that of version 0.1 is the name
 	patch string // the one live patch in it
 	kind  fixture.Kind
 	init  []string // arguments of lpbuild init beside repository and key
@@ -38,7 +39,7 @@ type edit struct{ file, from, to string }
 
 var projects = []project{
 	{
-		name: "glibc-livepatches", patch: "malloc", kind: fixture.Glibc,
+		name: "glibc-livepatches", dir: "glibc-livepatches", patch: "malloc", kind: fixture.Glibc,
 		init: []string{"--example", "malloc"},
 		edits: []edit{
 			{"livepatches/malloc/malloc.c", `"glibc-livepatch"`, `"glibc-livepatch-2"`},
@@ -48,7 +49,7 @@ var projects = []project{
 		old: "plain", first: "glibc-livepatch", second: "glibc-livepatch-2",
 	},
 	{
-		name: "libgreet-livepatches", patch: "greet", kind: fixture.Greet,
+		name: "libgreet-livepatches", dir: "libgreet-livepatches", patch: "greet", kind: fixture.Greet,
 		init: []string{
 			"--name", "libgreet-livepatches", "--package", "libgreet1", "--library", "/usr/lib64/libgreet.so.1",
 		},
@@ -73,7 +74,7 @@ type row struct {
 
 // lpbuild is a call of it on the project.
 func (d *demo) lpbuild(p project, args ...string) command {
-	argv := append([]string{filepath.Join(d.Bin, "lpbuild"), "-q", "-C", d.path(p.name)}, args...)
+	argv := append([]string{filepath.Join(d.Bin, "lpbuild"), "-q", "-C", d.path(p.dir)}, args...)
 	verb := args[0]
 	for _, a := range args {
 		if !strings.HasPrefix(a, "-") {
@@ -91,7 +92,7 @@ func (d *demo) create(ctx context.Context, p project, s *server, repo *fixture.R
 	if _, err := d.lpbuild(p, args...).run(ctx); err != nil {
 		return err
 	}
-	if err := d.copyOut("testdata/"+p.patch, filepath.Join(d.path(p.name), "livepatches", p.patch)); err != nil {
+	if err := d.copyOut("testdata/"+p.patch, filepath.Join(d.path(p.dir), "livepatches", p.patch)); err != nil {
 		return err
 	}
 	want := int64(2 * len(repo.Only(p.kind))) // each with its debug symbols
@@ -175,11 +176,25 @@ func allOf(rows []row, builds []fixture.Build, want string) error {
 	return nil
 }
 
-// revise makes version 0.2 of the project.
-func (d *demo) revise(p project) error {
+// revise makes version 0.2 of the project, in a folder of its own: the
+// containers of 0.1 stay where the report says that they are.
+func (d *demo) revise(ctx context.Context, p project) (project, error) {
+	next := p
+	next.dir = p.dir + "-" + newVersion
+	if err := os.CopyFS(d.path(next.dir), os.DirFS(d.path(p.dir))); err != nil {
+		return p, err
+	}
+	if _, err := d.lpbuild(next, "clean").run(ctx); err != nil {
+		return p, err
+	}
+	return next, d.edit(next)
+}
+
+// edit makes the edits that are version 0.2.
+func (d *demo) edit(p project) error {
 	edits := append([]edit{{"lpbuild.yaml", fmt.Sprintf("version: %q", oldVersion), fmt.Sprintf("version: %q", newVersion)}}, p.edits...)
 	for _, e := range edits {
-		name := filepath.Join(d.path(p.name), e.file)
+		name := filepath.Join(d.path(p.dir), e.file)
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return err

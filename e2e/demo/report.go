@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -63,10 +65,6 @@ func count(t transaction) counts {
 	return c
 }
 
-func (r *summaryReport) fill(_ *plan, out *outcome) {
-	r.Transactions = transactions{count(out.Install), count(out.Upgrade), count(out.Erase)}
-}
-
 // write writes the report as a whole or not at all.
 func (r *summaryReport) write(name string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
@@ -91,28 +89,43 @@ func (r *summaryReport) write(name string) error {
 	return err
 }
 
-// table is the report for a person: a line for each build, and one for each
-// transaction.
+// table is the report for a person: a line for each build, then what the
+// answers were, then a line for each transaction.
 func (r *summaryReport) table(w io.Writer, p *plan, out *outcome) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "\nBUILD\tBUILD-ID\tENTRY\tTEST\tTHREADS\tINSTALL\tUPGRADE\tERASE\tANSWERS OF A THREAD")
+	fmt.Fprintf(tw, "\nBUILD\tBUILD-ID\tENTRY\tTEST\tINSTALL\tUPGRADE\tERASE\tTHREADS\tANSWERS: OLD, %s, %s, OLD\n", p.OldVersion, p.NewVersion)
 	for i, b := range r.Builds {
-		fmt.Fprintf(tw, "%s\t%.8s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", b.NEVRA, b.BuildID, b.Entry, b.Test,
-			p.Witnesses[i].Threads, out.Install.Words[i], out.Upgrade.Words[i], out.Erase.Words[i], out.Answers[i])
+		n := out.Answers[i].Lines
+		fmt.Fprintf(tw, "%s\t%.8s\t%s\t%s\t%s\t%s\t%s\t%d\t%d, %d, %d, %d\n", b.NEVRA, b.BuildID, b.Entry, b.Test,
+			out.Install.Words[i], out.Upgrade.Words[i], out.Erase.Words[i], p.Witnesses[i].Threads, n[0], n[1], n[2], n[3])
+	}
+	fmt.Fprintf(tw, "\nLIVE PATCHES\tOLD\t%s\t%s\tOLD\n", p.OldVersion, p.NewVersion)
+	for _, name := range p.Names {
+		i := slices.IndexFunc(p.Witnesses, func(w witness) bool { return w.Package == name })
+		a := out.Answers[i].Texts
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", name, a[0], a[1], a[2], a[3])
 	}
 	fmt.Fprintln(tw, "\nTRANSACTION\tPROCESSES\tLONGEST STOP\tRPM-HELPER SAYS")
 	for _, t := range []struct {
 		name string
 		transaction
 	}{{"install " + p.OldVersion, out.Install}, {"upgrade to " + p.NewVersion, out.Upgrade}, {"erase", out.Erase}} {
-		stop := time.Duration(t.StoppedNS).Round(time.Microsecond)
-		for i, line := range t.Lines {
-			if i == 0 {
-				fmt.Fprintf(tw, "%s\t%d\t%v\t%s\n", t.name, len(t.Words), stop, line)
-			} else {
-				fmt.Fprintf(tw, "\t\t\t%s\n", line)
-			}
-		}
+		t.rows(tw, t.name)
 	}
 	return tw.Flush()
+}
+
+// rows are the lines of one transaction.
+func (t transaction) rows(w io.Writer, name string) {
+	stop := time.Duration(t.StoppedNS).Round(time.Microsecond)
+	for i, line := range t.Lines {
+		if i == 0 {
+			fmt.Fprintf(w, "%s\t%d\t%v\t%s\n", name, len(t.Words), stop, line)
+		} else {
+			fmt.Fprintf(w, "\t\t\t%s\n", line)
+		}
+	}
+	if len(t.Others) > 0 {
+		fmt.Fprintf(w, "\t\t\t(beside the %d: %s)\n", len(t.Words), strings.Join(t.Others, ", "))
+	}
 }

@@ -31,7 +31,7 @@ func (d *demo) witnesses(ctx context.Context, p project) ([]witness, error) {
 			return nil, err
 		}
 	}
-	records, err := versions.ReadRecords(d.path(p.name))
+	records, err := versions.ReadRecords(d.path(p.dir))
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (d *demo) witnesses(ctx context.Context, p project) ([]witness, error) {
 
 // replaced are the names of the functions that the project's patch replaces.
 func (d *demo) replaced(p project) ([]string, error) {
-	file := filepath.Join(d.path(p.name), "livepatches", p.patch, p.patch+".in")
+	file := filepath.Join(d.path(p.dir), "livepatches", p.patch, p.patch+".in")
 	src, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
