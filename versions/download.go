@@ -22,7 +22,7 @@ import (
 // ErrTruncated, ErrUnsafePath), an unreachable repository, or the end of ctx
 // fails all, and the project is left as it was. Trouble with single versions is
 // joined into an error that wraps ErrSomeFailed; the others are recorded, and
-// the lock is returned as well. Other errors wrap ErrNoVersions, ErrNoLibrary
+// the lock is returned as well. Other errors wrap ErrNoVersions, ErrNoLibrary,
 // ErrKeyFile or ErrOffline.
 func Download(ctx context.Context, req Request, opts Options) (*Lock, error) {
 	d, err := newDownloader(req, opts)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -51,7 +52,16 @@ func runLivepatchable(c *urfave.Context) error {
 	}
 	none := counts[elfinfo.EntryNone]
 	if none > 0 && len(names) > 0 || none == len(found) {
-		return fmt.Errorf("%s: %d of %d functions: %w", library, none, len(found), elfinfo.ErrNotLivepatchable)
+		return refusedFunctions(library, none, found)
 	}
 	return nil
+}
+
+// refusedFunctions says how many functions are not livepatchable, and which is the first.
+func refusedFunctions(library string, none int, found []pipeline.Livepatchable) error {
+	first := ""
+	if i := slices.IndexFunc(found, func(f pipeline.Livepatchable) bool { return f.Kind == elfinfo.EntryNone }); i >= 0 {
+		first = fmt.Sprintf("; the first: %s: %s", found[i].Function, found[i].Reason)
+	}
+	return fmt.Errorf("%s: %d of %d functions %w%s", library, none, len(found), elfinfo.ErrNotLivepatchable, first)
 }
