@@ -76,16 +76,22 @@ func run(ctx context.Context, c command) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", context.Cause(ctx)
 	}
+	// A folder for each run: what a tool that is killed leaves behind goes with it.
+	temp, err := os.MkdirTemp("", "lpbuild-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(temp)
 	cmd := exec.CommandContext(ctx, c.path, c.args...)
 	cmd.Dir = c.dir
-	cmd.Env = toolEnvironment()
+	cmd.Env = append(toolEnvironment(), "TMPDIR="+temp)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	cmd.Stderr = &out
-	err := cmd.Run()
+	err = cmd.Run()
 	if ctx.Err() != nil {
 		return out.String(), context.Cause(ctx)
 	}
@@ -101,7 +107,7 @@ func run(ctx context.Context, c command) (string, error) {
 // GCC_EXEC_PREFIX, locale). __DATE__ and __TIME__ become SOURCE_DATE_EPOCH.
 func toolEnvironment() []string {
 	env := []string{"LC_ALL=C", "SOURCE_DATE_EPOCH=" + sourceDateEpoch()}
-	for _, name := range []string{"PATH", "HOME", "TMPDIR"} {
+	for _, name := range []string{"PATH", "HOME"} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}

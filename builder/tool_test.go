@@ -1,9 +1,12 @@
 package builder
 
 import (
+	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -32,6 +35,27 @@ func TestLongCompilerLogIsKept(t *testing.T) {
 	data, err := os.ReadFile(tool.LogFile)
 	if err != nil || !strings.Contains(string(data), tool.Log) {
 		t.Errorf("%s does not hold the log: %v", tool.LogFile, err)
+	}
+}
+
+// gcc, killed, leaves its intermediate files in TMPDIR.
+func TestKilledToolLeavesNothing(t *testing.T) {
+	temp, fifo := t.TempDir(), filepath.Join(t.TempDir(), "started")
+	t.Setenv("TMPDIR", temp)
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		os.ReadFile(fifo) //nolint:errcheck // blocks until the tool has made its file
+		cancel()
+	}()
+	_, err := run(ctx, command{path: "sh", args: []string{"-c", `mktemp >"$0"; exec sleep 60`, fifo}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
