@@ -52,17 +52,17 @@ const borrowLimit = 100 * time.Millisecond
 // run has the target make system calls, in one of its own threads, which is
 // stopped only to be sent there. It returns when the last call has been made;
 // the thread may then still be about to leave the stub (see tracer.settle).
-// Every call must map memory at the fixed address args[0], so that its success
-// can be seen from outside.
+// The calls must be those of a region, whose success can be seen from outside.
 //
 // If this program is killed at any point, the thread runs on and the stub puts
 // everything back by itself.
 func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
 	const attempts = 64
-	stub, err := t.freeTail(room, maxStub)
+	stub, err := t.freeTail(room, stubSize(len(calls)))
 	if err != nil {
 		return nil, err
 	}
+	stub.size = stubSize(len(calls))
 	var last error
 	for try := 0; try < attempts; try++ {
 		tids, err := t.lenders()
@@ -78,10 +78,15 @@ func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
 				continue
 			}
 			done, err := l.finish()
-			if err != nil || done {
-				return l, err
+			if err == nil && !done {
+				// It is home again: nobody is in the stub.
+				calls, err = t.missing(calls)
+				done = len(calls) == 0
 			}
-			if calls, err = t.missing(calls); err != nil || len(calls) == 0 {
+			if errors.As(err, &blocked{}) {
+				return nil, errors.Join(err, t.clear(stub))
+			}
+			if err != nil || done {
 				return l, err
 			}
 			last = busyf("signals kept interrupting thread %d", tid)
@@ -190,12 +195,12 @@ func (t *tracer) lend(tid int, calls []remoteCall, stub tail) (*loan, error) {
 	resume := afterStub(&l.original)
 	code := append([]byte(stubMagic), assembleStub(calls, &resume)...)
 	if len(code) > stub.size {
-		return nil, blockedf("the stub takes %d bytes, behind the code are %d", len(code), stub.size)
+		return nil, blockedf("the stub takes %d bytes, there are %d for it", len(code), stub.size)
 	}
-	if err := t.p.writeAt(code, stub.address); err != nil {
+	// All of the room: nothing of an earlier, longer stub stays behind.
+	if err := t.p.writeAt(append(code, make([]byte, stub.size-len(code))...), stub.address); err != nil {
 		return nil, err
 	}
-	l.stub.size = len(code)
 	th.regs = inStub(l.original, stub.address+uint64(len(stubMagic)))
 	th.dirty = true
 	return l, nil
@@ -322,25 +327,38 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// made reports whether the last call has been made.
+// made reports whether all calls have been made. That something can be read
+// there is a cheap hint; whether it is ours, maps tells.
 func (l *loan) made() (bool, error) {
-	left, err := l.t.missing(l.calls[len(l.calls)-1:])
+	var probe [1]byte
+	switch err := l.t.p.readAt(probe[:], l.calls[0].args[0]); {
+	case errors.Is(err, ErrGone):
+		return false, err
+	case err != nil:
+		return false, nil
+	}
+	left, err := l.t.missing(l.calls)
+	if errors.As(err, &blocked{}) {
+		return false, nil
+	}
 	return len(left) == 0, err
 }
 
 // missing are the calls whose effect is not to be seen.
 func (t *tracer) missing(calls []remoteCall) ([]remoteCall, error) {
-	var left []remoteCall
-	var probe [1]byte
-	for _, c := range calls {
-		switch err := t.p.readAt(probe[:], c.args[0]); {
-		case errors.Is(err, ErrGone):
-			return nil, err
-		case err != nil:
-			left = append(left, c)
-		}
+	maps, err := t.p.mappings()
+	if err != nil {
+		return nil, err
 	}
-	return left, nil
+	return unmade(maps, calls)
+}
+
+// clear takes a stub away that nobody is in.
+func (t *tracer) clear(s tail) error {
+	if err := t.p.writeAt(make([]byte, s.size), s.address); err != nil {
+		return fmt.Errorf("clear the stub: %w", err)
+	}
+	return nil
 }
 
 // home deals with a thread that stopped on its way: for a signal, for a
@@ -441,8 +459,5 @@ func (l *loan) settle() error {
 			return busyf("thread %d is still inside the stub", l.th.tid)
 		}
 	}
-	if err := l.t.p.writeAt(make([]byte, l.stub.size), l.stub.address); err != nil {
-		return fmt.Errorf("clear the stub: %w", err)
-	}
-	return nil
+	return l.t.clear(l.stub)
 }

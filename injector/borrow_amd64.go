@@ -19,8 +19,9 @@ type remoteCall struct {
 // was killed is recognised. Nothing executes it.
 const stubMagic = "LPSTUB\x00\x01"
 
-// maxStub is the room that a stub of a few calls needs, in bytes.
-const maxStub = 512
+// stubSize is the room that a stub with n calls needs, in bytes: at most 80 for
+// each, and 128 for the magic, the registers and the jump.
+func stubSize(n int) int { return 128 + 80*n }
 
 // assembleStub gives position-independent code that makes the calls one after
 // the other, stops at the first that has another result than wanted, puts every

@@ -59,25 +59,69 @@ const (
 	mapFlags        = 0x02 | 0x20 | 0x100000 // MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
 )
 
-// calls are the system calls that map the region at base: one if it has no data.
+// calls are the system calls that bring the region to base. The first one takes
+// all of it, so that no later one can meet memory of somebody else.
 func (g *region) calls(base uint64) []remoteCall {
-	var calls []remoteCall
-	add := func(from, to, prot uint64) {
-		if from < to {
-			calls = append(calls, remoteCall{
-				number: unix.SYS_MMAP, want: base + from,
-				args: [6]uint64{base + from, to - from, prot, mapFlags, ^uint64(0), 0},
-			})
+	calls := []remoteCall{{
+		number: unix.SYS_MMAP, want: base,
+		args: [6]uint64{base, g.size, protReadExecute, mapFlags, ^uint64(0), 0},
+	}}
+	for _, w := range g.writable {
+		calls = append(calls, remoteCall{
+			number: unix.SYS_MPROTECT, args: [6]uint64{base + w.start, w.end - w.start, protReadWrite},
+		})
+	}
+	return calls
+}
+
+// unmade are the calls of a region whose effect is not to be seen in maps. It
+// is blocked if something else is mapped there.
+func unmade(maps []mapping, calls []remoteCall) ([]remoteCall, error) {
+	whole := calls[0]
+	parts := calls[1:]
+	if whole.number != unix.SYS_MMAP { // it was seen earlier
+		whole, parts = remoteCall{}, calls
+	}
+	var left []remoteCall
+	for _, c := range parts {
+		if !covered(maps, c.args[0], c.args[0]+c.args[1], mapping.ourData) {
+			left = append(left, c)
 		}
 	}
-	at := uint64(0)
-	for _, w := range g.writable {
-		add(at, w.start, protReadExecute)
-		add(w.start, w.end, protReadWrite)
-		at = w.end
+	start, end := whole.args[0], whole.args[0]+whole.args[1]
+	ours := func(m mapping) bool {
+		return m.ourCode() || m.ourData() && slices.ContainsFunc(parts, func(c remoteCall) bool {
+			return m.start >= c.args[0] && m.end <= c.args[0]+c.args[1]
+		})
 	}
-	add(at, g.size, protReadExecute)
-	return calls
+	switch {
+	case start == end, covered(maps, start, end, ours):
+		return left, nil
+	case slices.ContainsFunc(maps, func(m mapping) bool { return m.start < end && m.end > start }):
+		return nil, blockedf("it has mapped memory of its own at %#x meanwhile", start)
+	}
+	return calls, nil
+}
+
+// covered says whether all of [start, end) is mapped, and as is says.
+func covered(maps []mapping, start, end uint64, is func(mapping) bool) bool {
+	for start < end {
+		m, ok := findMapping(maps, start)
+		if !ok || !is(m) {
+			return false
+		}
+		start = m.end
+	}
+	return true
+}
+
+// ourCode and ourData say whether a mapping can be of a region.
+func (m mapping) ourCode() bool {
+	return m.read && m.exec && !m.write && !m.shared && !m.file() && m.path == ""
+}
+
+func (m mapping) ourData() bool {
+	return m.read && m.write && !m.exec && !m.shared && !m.file() && m.path == ""
 }
 
 // reach is how far a jump or a rip-relative operand goes, with room to spare
