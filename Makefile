@@ -80,7 +80,7 @@ generate: ## write the manual pages anew
 .PHONY: verify
 verify: generate ## fail if go.mod, the manual pages or the format are not as committed
 	$(GO) mod tidy -diff
-	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted" >&2; exit 1; fi
 	git diff --exit-code
 
 .PHONY: tools
