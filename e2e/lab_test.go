@@ -290,7 +290,7 @@ func oneLine(stderr, kind, pattern string) string {
 	var lines []string
 	for line := range strings.Lines(stderr) {
 		if rest, ok := strings.CutPrefix(line, kind); ok {
-			lines = append(lines, rest)
+			lines = append(lines, strings.TrimSuffix(rest, "\n"))
 		}
 	}
 	switch {
@@ -299,7 +299,7 @@ func oneLine(stderr, kind, pattern string) string {
 	case pattern == "" || len(lines) != 1:
 		return fmt.Sprintf("%d %slines, want %q", len(lines), kind, pattern)
 	case !regexp.MustCompile(pattern).MatchString(lines[0]):
-		return fmt.Sprintf("%s%sdoes not match %q", kind, lines[0], pattern)
+		return fmt.Sprintf("%s%s does not match %q", kind, lines[0], pattern)
 	}
 	return ""
 }
