@@ -50,7 +50,7 @@ type demo struct {
 
 // Run does the whole job. The error says which command of which step failed, or
 // what else was not as expected; there is no report.json then. No process,
-// mount or temporary file outlives the call. It sets TMPDIR.
+// mount or temporary file outlives the call.
 func Run(ctx context.Context, opts Options) (err error) {
 	d := &demo{Options: opts, narrator: narrator{opts.Progress, time.Now()}}
 	unlock, err := d.prepare()
@@ -120,9 +120,7 @@ func (d *demo) prepare() (unlock func(), err error) {
 	for _, dir := range []string{"tmp", "root"} {
 		err = errors.Join(err, os.Mkdir(d.path(dir), 0o755))
 	}
-	// For this process, too: package builder compiles the witnesses.
-	err = errors.Join(err, os.Setenv("TMPDIR", d.path("tmp")))
-	d.env = append(os.Environ(), "XDG_CACHE_HOME="+d.path("cache"), "LC_ALL=C", "PATH="+d.Bin+":"+os.Getenv("PATH"))
+	d.env = append(os.Environ(), "TMPDIR="+d.path("tmp"), "XDG_CACHE_HOME="+d.path("cache"), "LC_ALL=C", "PATH="+d.Bin+":"+os.Getenv("PATH"))
 	return func() { lock.Close() }, err
 }
 
