@@ -106,6 +106,19 @@ func afterStub(stopped *unix.PtraceRegs) unix.PtraceRegs {
 	return r
 }
 
+// restarts says whether the kernel will make a stopped thread execute its
+// system call again, or may: that depends on the signals that it then finds.
+func restarts(r *unix.PtraceRegs) bool {
+	if int64(r.Orig_rax) < 0 {
+		return false
+	}
+	switch int64(r.Rax) {
+	case restartSys, restartNoInt, restartNoHnd, restartBlock:
+		return true
+	}
+	return false
+}
+
 // restartable are the system calls that answer EINTR to a mere stop, because
 // the kernel does not restart them by itself, and that have done nothing when
 // they do (signal(7), "Interruption of system calls", lists them).

@@ -162,14 +162,6 @@ func (j *job) near(pr *prepared) []span {
 
 // commit stops the process and makes the change.
 func (j *job) commit(t *tracer, c *composed, l *loan) error {
-	// Padding is filled beforehand: nothing leads there yet.
-	for _, d := range c.install {
-		if len(d.Before) > 0 {
-			if err := j.p.writeAt(d.Before, d.Function-uint64(len(d.Before))); err != nil {
-				return err
-			}
-		}
-	}
 	deadline := time.Now().Add(j.in.opts.Timeout)
 	err := t.stopAll(deadline, func(pc uint64) bool { return !c.changes(pc) && (l == nil || !l.stub.holds(pc)) })
 	if err != nil {
@@ -186,80 +178,6 @@ func (j *job) commit(t *tracer, c *composed, l *loan) error {
 	return j.flip(c)
 }
 
-// changes says whether code at pc changes, or just before pc: a thread in a
-// system call stands behind the instruction that it may execute again.
-func (c *composed) changes(pc uint64) bool {
-	const syscallLength = 2
-	for _, d := range c.install {
-		if pc > d.Address && pc < d.Address+uint64(len(d.Original))+syscallLength {
-			return true
-		}
-	}
-	return false
-}
-
-// moveThreads sends every thread that stands inside bytes about to be covered
-// to the same instruction elsewhere, also where a signal handler will return.
-func (j *job) moveThreads(t *tracer, c *composed, deadline time.Time) error {
-	if len(c.install) == 0 {
-		return nil
-	}
-	st, err := t.files.readStatus()
-	if err != nil {
-		return err
-	}
-	for _, th := range t.threads {
-		if th.gone || !th.stopped {
-			continue
-		}
-		if to, inside, err := c.elsewhere(th.regs.Rip); err != nil {
-			return err
-		} else if inside {
-			th.regs.Rip, th.dirty = to, true
-		}
-		if !st.handlesSignals() {
-			continue
-		}
-		if err := j.moveFrames(t, c, th, deadline); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (j *job) moveFrames(t *tracer, c *composed, th *thread, deadline time.Time) error {
-	frames, err := t.signalFrames(th, j.maps, deadline)
-	if err != nil {
-		return err
-	}
-	for _, f := range frames {
-		to, inside, err := c.elsewhere(f.pc)
-		if err != nil {
-			return err
-		}
-		if inside {
-			if err := j.p.writeAt(leBytes(to), f.address); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// elsewhere gives the place that stands for pc once the jumps are written.
-func (c *composed) elsewhere(pc uint64) (uint64, bool, error) {
-	for _, d := range c.install {
-		if !d.covers(pc) {
-			continue
-		}
-		if to, ok := d.moved(pc); ok {
-			return to, true, nil
-		}
-		return 0, false, busyf("a thread stands at %#x, in the middle of an instruction that is to change", pc)
-	}
-	return pc, false, nil
-}
-
 // flip writes the jumps, then the control page, then removes jumps that are no
 // longer wanted. Every step leaves a process that works: a jump whose slot
 // still leads to the old code changes nothing, and the control page is one
@@ -270,6 +188,9 @@ func (j *job) flip(c *composed) error {
 		if err := j.expect(d.Address, d.Original); err != nil {
 			return err
 		}
+		if err := j.expectPadding(d); err != nil {
+			return err
+		}
 	}
 	for _, d := range c.remove {
 		if err := j.expect(d.Address, d.Installed); err != nil {
@@ -277,7 +198,7 @@ func (j *job) flip(c *composed) error {
 		}
 	}
 	for i, d := range c.install {
-		if err := j.p.writeAt(d.Installed, d.Address); err != nil {
+		if err := j.install(d); err != nil {
 			return errors.Join(err, j.undo(c.install[:i]))
 		}
 	}
@@ -297,6 +218,29 @@ func (j *job) expect(address uint64, want []byte) error {
 		return describeBytes(have, address)
 	}
 	return nil
+}
+
+// expectPadding checks the bytes before a padded entry: as shipped, or ours of
+// an operation that got no further.
+func (j *job) expectPadding(d *detour) error {
+	have := make([]byte, len(d.Before))
+	if err := j.p.readAt(have, d.Function-uint64(len(d.Before))); err != nil {
+		return err
+	}
+	if !bytes.Equal(have, d.Before) && !bytes.Equal(have, d.BeforeOriginal) {
+		return foreignf("somebody else has used the padding before the function at %#x: % x", d.Function, have)
+	}
+	return nil
+}
+
+// install writes the jump; nothing leads to the padding before that.
+func (j *job) install(d *detour) error {
+	if len(d.Before) > 0 {
+		if err := j.p.writeAt(d.Before, d.Function-uint64(len(d.Before))); err != nil {
+			return err
+		}
+	}
+	return j.p.writeAt(d.Installed, d.Address)
 }
 
 // undo puts the original bytes back.

@@ -62,6 +62,12 @@ func (d *detour) covers(pc uint64) bool {
 	return pc > d.Address && pc < d.Address+uint64(len(d.Original))
 }
 
+// inPadding says whether a program counter is in the bytes before a padded
+// entry that change. From all of them the way leads past the entry, to Old.
+func (d *detour) inPadding(pc uint64) bool {
+	return pc < d.Function && d.Function-pc <= uint64(len(d.Before))
+}
+
 // moved gives the place that stands for pc once the jump is written.
 func (d *detour) moved(pc uint64) (uint64, bool) {
 	for _, m := range d.Moves {

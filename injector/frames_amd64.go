@@ -39,16 +39,15 @@ func (st procStatus) handlesSignals() bool {
 // maxStackScan bounds what is read of one stack, in bytes.
 const maxStackScan = 8 << 20
 
-// signalFrames finds the signal frames on the stack that a stopped thread uses,
-// and on those from which it came there.
+// signalFrames finds the signal frames on the stack that a thread uses, given
+// its stack pointer, and on those from which it came there.
 // Precondition: all threads are stopped.
-func (t *tracer) signalFrames(th *thread, maps []mapping, deadline time.Time) ([]signalFrame, error) {
+func (t *tracer) signalFrames(sp uint64, maps []mapping, deadline time.Time) ([]signalFrame, error) {
 	var frames []signalFrame
 	var scanned []uint64
-	todo := []uint64{th.regs.Rsp}
+	todo := []uint64{sp}
 	for len(todo) > 0 {
-		sp := todo[0]
-		todo = todo[1:]
+		sp, todo = todo[0], todo[1:]
 		stack, ok := findMapping(maps, sp)
 		if !ok || !stack.read || slices.Contains(scanned, stack.start) {
 			continue

@@ -4,6 +4,10 @@ import (
 	"errors"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpbuild/lpbuild/livepatch"
 )
 
 // TestPlaceTakenMeanwhile: a thread of the process has mapped memory of its own
@@ -38,4 +42,99 @@ func TestPlaceTakenMeanwhile(t *testing.T) {
 	}
 	tg.says(old)
 	tg.unharmed()
+}
+
+// place has the first thread stand at pc, as if it had been interrupted there
+// in a call of branchy(NULL).
+func (t *tracer) place(th *thread, pc uint64) error {
+	if ok, err := t.hold(th); err != nil || !ok {
+		return errors.Join(err, errors.New("the thread can't be held"))
+	}
+	if err := t.registers(th); err != nil {
+		return err
+	}
+	const zeroFlag = 1 << 6
+	th.regs = inStub(th.regs, pc)
+	th.regs.Rdi, th.regs.Eflags, th.dirty = 0, th.regs.Eflags|zeroFlag, true
+	return t.flush(th)
+}
+
+// TestNoThreadIsLeftInChangedCode: when the bytes change, a thread that stood
+// in them stands elsewhere already, so that it is unharmed if this program is
+// killed the next moment.
+func TestNoThreadIsLeftInChangedCode(t *testing.T) {
+	for _, c := range []struct {
+		name, entry string
+		revert      bool
+		offset      int // from the function's entry
+		// before and after are how many bytes change before and after the entry.
+		before, after uint64
+	}{
+		{"covered instruction", "stock", false, 3, 0, nearJump},
+		{"second nop", "padded", false, 1, slotJump, 2},
+		{"padding that becomes a jump", "padded", false, -2, slotJump, 2},
+		{"padding where a jump was", "padded", true, -slotJump, slotJump, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t, c.entry)
+			set := []*livepatch.Container{f.container(t, 2, "branchy")}
+			tg := f.startHard(t, "plain")
+			in := New(Options{})
+			op := operation{kind: opApply, set: set}
+			if c.revert {
+				rs, err := in.Apply(background(), only(tg.pid), set)
+				result(t, Applied, rs, err)
+				op = operation{kind: opRevert, match: func(*recordContainer) bool { return true }}
+			}
+			p, function := f.locate(t, tg, "branchy")
+			defer p.close()
+			now := f.commitAt(t, p, in, op, function+uint64(c.offset))
+			if now > function-c.before-1 && now < function+c.after && now != function {
+				t.Errorf("the thread stands at %#x, the function begins at %#x", now, function)
+			}
+			tg.ends() // branchy(NULL) is -1, and the program ends
+		})
+	}
+}
+
+// commitAt runs an operation up to the commit, with a thread standing at pc,
+// and tells where the thread stands before it is let go.
+func (f *fixture) commitAt(t *testing.T, p *process, in *Injector, op operation, pc uint64) (now uint64) {
+	t.Helper()
+	j := &job{in: in, p: p, op: op, result: &Result{}}
+	if err := j.look(); err != nil {
+		t.Fatal(err)
+	}
+	g, err := j.decide(j.matches())
+	if err != nil || g == nil {
+		t.Fatal(g, err)
+	}
+	pr, err := j.prepare(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = trace(p, func(tr *tracer) error {
+		if err := j.claim(tr); err != nil {
+			return err
+		}
+		c, l, err := j.establish(tr, pr)
+		if err != nil {
+			return err
+		}
+		th := tr.threads[0]
+		if err := tr.place(th, pc); err != nil {
+			return err
+		}
+		if err := j.commit(tr, c, l); err != nil {
+			return err
+		}
+		var regs unix.PtraceRegs
+		err = unix.PtraceGetRegs(th.tid, &regs)
+		now = regs.Rip
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now
 }
