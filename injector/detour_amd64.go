@@ -153,7 +153,7 @@ func relocate(code []byte, from, to uint64) ([]byte, []move, error) {
 	var moves []move
 	for at := 0; at < len(code); {
 		inst, err := x86asm.Decode(code[at:], 64)
-		if err != nil {
+		if err != nil || inst.Op == 0 { // a prefix alone is decoded as no operation
 			return nil, nil, blockedf("its first instructions can't be read: % x", code[at:])
 		}
 		raw := code[at : at+inst.Len]

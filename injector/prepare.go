@@ -157,7 +157,24 @@ func (j *job) original(m match, f livepatch.Function) (original, error) {
 		function: address, kind: f.Entry, offset: f.Offset, length: f.Length, code: code,
 		buildID: m.lib.buildID, bias: m.lib.bias,
 	}}
-	return o, j.padding(&o.entry)
+	if err := j.padding(&o.entry); err != nil {
+		return original{}, err
+	}
+	return o, sameEntry(m, f, o.entry)
+}
+
+// sameEntry checks that the container tells the truth about where and how the
+// function can be detoured: what it says is written into the process.
+func sameEntry(m match, f livepatch.Function, e plannedEntry) error {
+	found := elfinfo.AnalyzeEntry(e.code, e.before, f.Address)
+	switch {
+	case found.Kind == elfinfo.EntryNone:
+		return blockedf("%s is not livepatchable: %s", f.Old, found.Reason)
+	case string(found.Kind) != f.Entry || found.Offset != f.Offset || found.Length != f.Length:
+		return blockedf("%s says that %s can be detoured as %s at %d, %d bytes; it is %s at %d, %d bytes",
+			m.c.Name, f.Old, f.Entry, f.Offset, f.Length, found.Kind, found.Offset, found.Length)
+	}
+	return nil
 }
 
 // shippedCode reads a function and puts the bytes back that a detour of ours
