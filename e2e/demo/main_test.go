@@ -48,7 +48,7 @@ func buildAndRun(m *testing.M) (code int, err error) {
 func needs(t *testing.T) {
 	t.Helper()
 	var missing error
-	for _, p := range []string{"rpm", "rpmbuild", "busybox", "createrepo_c", "gpg", "gcc"} {
+	for _, p := range []string{"rpm", "rpmbuild", "busybox", "createrepo_c", "gcc"} {
 		if _, err := exec.LookPath(p); err != nil {
 			missing = err
 		}

@@ -30,7 +30,8 @@ type project struct {
 	init  []string // arguments of lpbuild init beside repository and key
 	// edits make version 0.2 of it.
 	edits []edit
-	// old, first and second are what a witness answers; threads is by build.
+	// old, first and second are what a witness answers, unpatched ("" for
+	// anything) and with the two versions.
 	old, first, second string
 }
 

@@ -53,26 +53,36 @@ func (d *demo) witnesses(ctx context.Context, p project) ([]witness, error) {
 		if i == 0 {
 			w.Threads = manyThreads
 		}
-		library, err := store.Library(record)
+		err := w.find(record, store, names)
+		if err == nil {
+			err = d.compile(ctx, p, &w, record, store)
+		}
 		if err != nil {
-			return nil, err
-		}
-		if w.Library, err = filepath.EvalSymlinks(library); err != nil {
-			return nil, err // /proc/PID/maps names the file, not the link
-		}
-		for _, name := range names {
-			f, err := record.Function(name)
-			if err != nil {
-				return nil, err
-			}
-			w.Functions = append(w.Functions, original{name, f.Address, f.Before, f.Bytes})
-		}
-		if err := d.compile(ctx, p, &w, record, store); err != nil {
 			return nil, &StepError{Step: "witness " + w.NEVRA, Err: err}
 		}
 		out = append(out, w)
 	}
 	return out, nil
+}
+
+// find notes where the library is and what the functions look like in it.
+func (w *witness) find(record *elfinfo.Build, store *versions.Store, names []string) error {
+	library, err := store.Library(record)
+	if err != nil {
+		return err
+	}
+	// /proc/PID/maps names the file, not a link to it.
+	if w.Library, err = filepath.EvalSymlinks(library); err != nil {
+		return err
+	}
+	for _, name := range names {
+		f, err := record.Function(name)
+		if err != nil {
+			return err
+		}
+		w.Functions = append(w.Functions, original{name, f.Address, f.Before, f.Bytes})
+	}
+	return nil
 }
 
 // replaced are the names of the functions that the project's patch replaces.
