@@ -44,7 +44,8 @@ type process struct {
 type memoryLayout struct{ code, stack uint64 }
 
 // openProcess takes hold of a process. It answers ErrGone if there is none,
-// errNotProcess for kernel threads, zombies and ids of threads, and
+// errNotProcess for kernel threads, zombies, ids of threads and processes that
+// live in their parent's memory (they are patched with it), and
 // ErrPermission if its memory may not be written. The caller closes it.
 func openProcess(proc string, pid int) (*process, error) {
 	p := &process{pid: pid, proc: proc, view: pid}
@@ -88,7 +89,12 @@ func (p *process) identify() error {
 	if err := p.openMem(); err != nil {
 		return err
 	}
-	if err := p.verify(); err != nil {
+	err = p.verify()
+	if err == nil && sharesMemory(p.pid, int(st.parent)) {
+		// A child of vfork: its memory belongs to the threads of its parent, too.
+		err = fmt.Errorf("pid %d: shares the memory of process %d: %w", p.pid, st.parent, errNotProcess)
+	}
+	if err != nil {
 		return errors.Join(err, p.mem.Close())
 	}
 	return nil

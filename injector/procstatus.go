@@ -25,6 +25,7 @@ var errMalformed = errors.New("malformed")
 type procStat struct {
 	comm   string
 	state  byte
+	parent uint64
 	flags  uint64
 	start  uint64
 	layout memoryLayout
@@ -70,7 +71,7 @@ func parseStat(b []byte) (procStat, error) {
 		return procStat{}, errMalformed
 	}
 	st := procStat{comm: string(b[open+1 : end])}
-	const state, flags, start, code, stack = 3, 9, 22, 26, 28 // field numbers of proc(5)
+	const state, parent, flags, start, code, stack = 3, 4, 9, 22, 26, 28 // field numbers of proc(5)
 	fields := strings.Fields(string(b[end+1:]))
 	if len(fields) <= stack-state || len(fields[0]) != 1 {
 		return procStat{}, errMalformed
@@ -79,7 +80,7 @@ func parseStat(b []byte) (procStat, error) {
 	for _, f := range []struct {
 		number int
 		value  *uint64
-	}{{flags, &st.flags}, {start, &st.start}, {code, &st.layout.code}, {stack, &st.layout.stack}} {
+	}{{parent, &st.parent}, {flags, &st.flags}, {start, &st.start}, {code, &st.layout.code}, {stack, &st.layout.stack}} {
 		v, err := strconv.ParseUint(fields[f.number-state], 10, 64)
 		if err != nil {
 			return procStat{}, errMalformed

@@ -3,7 +3,10 @@ package injector
 import (
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -137,4 +140,36 @@ func (f *fixture) commitAt(t *testing.T, p *process, in *Injector, op operation,
 		t.Fatal(err)
 	}
 	return now
+}
+
+// TestChildOfVforkIsNotPatchedAlone: it runs in its parent's memory, where
+// threads run that are none of its own.
+func TestChildOfVforkIsNotPatchedAlone(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	tg := f.startHard(t, "vforked")
+	child := 0
+	for deadline := time.Now().Add(10 * time.Second); child == 0 && time.Now().Before(deadline); {
+		tids, err := listTasks("/proc", tg.pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tid := range tids {
+			for _, pid := range children("/proc", tg.pid, tid) {
+				child = pid
+			}
+		}
+	}
+	in := New(Options{})
+	rs, err := in.Apply(background(), only(child), set)
+	if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, strconv.Itoa(tg.pid)) {
+		t.Errorf("reason %q", r.Reason)
+	}
+	tg.says(old)
+	rs, err = in.Apply(background(), Selection{Globs: []string{"hard"}}, set)
+	if err != nil || len(rs) != 1 || rs[0].PID != tg.pid || rs[0].Word != Applied {
+		t.Errorf("parent and child: %+v, %v", rs, err)
+	}
+	tg.says(v2)
+	tg.ends()
 }

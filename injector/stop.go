@@ -133,23 +133,43 @@ func (t *tracer) stopSharers() error {
 }
 
 // seizeSharers attaches to child processes that share the memory (vfork,
-// clone with CLONE_VM): they can execute the very bytes that are to change.
+// clone with CLONE_VM), and to theirs: they can execute the very bytes that are
+// to change.
 func (t *tracer) seizeSharers() error {
-	tids, err := t.p.tasks()
-	if err != nil {
-		return err
+	const most = 1024
+	sharers := []int{t.p.pid}
+	for i := 0; i < len(sharers); i++ {
+		if i == most {
+			return blockedf("more than %d processes share its memory", most)
+		}
+		found, err := t.sharersOf(sharers[i])
+		if err != nil && (i == 0 || !errors.Is(err, ErrGone)) {
+			return err
+		}
+		sharers = append(sharers, found...)
 	}
+	return nil
+}
+
+// sharersOf attaches to the children of one process that share the memory.
+func (t *tracer) sharersOf(pid int) ([]int, error) {
+	tids, err := listTasks(t.p.proc, pid)
+	if err != nil {
+		return nil, err
+	}
+	var found []int
 	for _, tid := range tids {
-		for _, child := range children(t.p.proc, t.p.pid, tid) {
+		for _, child := range children(t.p.proc, pid, tid) {
 			if !sharesMemory(t.p.pid, child) {
 				continue
 			}
 			if err := t.seizeTasks(child); err != nil && !errors.Is(err, ErrGone) {
-				return err
+				return nil, err
 			}
+			found = append(found, child)
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // children lists the child processes that one task has started; none where the
