@@ -32,7 +32,7 @@ help: ## list these
 demo: ## the whole way, from shipped builds to patched processes, with what is missing installed first
 	@GO=$(GO) tools/install demo
 	@$(MAKE) build
-	$(GO) build -o build/tools/demo ./e2e/cmd/demo
+	CGO_ENABLED=0 $(GO) build -o build/tools/demo ./e2e/cmd/demo
 	$(AS_ROOT) build/tools/demo
 
 .PHONY: test
