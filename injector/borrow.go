@@ -128,7 +128,7 @@ func (t *tracer) freeTail(room []tail, size int) (tail, error) {
 		return tail{}, err
 	}
 	err := t.sweep(dirty)
-	return dirty[0], errors.Join(err, t.letGo())
+	return dirty[0], errors.Join(err, t.letRun())
 }
 
 // sweep clears stubs left behind. Precondition: all threads are stopped.

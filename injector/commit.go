@@ -26,7 +26,7 @@ func (j *job) carryOut(g *goal) error {
 			return err
 		}
 		for range tries {
-			if err = errors.Join(j.commit(t, c, l), t.letGo()); err == nil {
+			if err = errors.Join(j.commit(t, c, l), t.letRun()); err == nil {
 				return nil
 			}
 			var b *busy
@@ -70,6 +70,7 @@ func (j *job) claim(t *tracer) error {
 			return err
 		}
 		if th != nil {
+			t.claimed = th
 			break
 		}
 	}
@@ -84,7 +85,27 @@ func (j *job) claim(t *tracer) error {
 		return err
 	}
 	if (now == nil) != (j.led == nil) || now != nil && (now.address != j.led.address || now.sequence != j.led.sequence) {
-		return busyf("another program has changed its live patches meanwhile")
+		return errLedgerChanged
+	}
+	return nil
+}
+
+// errLedgerChanged: two programs work on one process.
+var errLedgerChanged = fmt.Errorf("another program has changed its live patches meanwhile: %w", errBusy)
+
+// unchanged makes sure that the ledger is the one with this sequence number,
+// before it is overwritten: the thread that keeps others away can have ended.
+func (j *job) unchanged(controlPage, sequence uint64) error {
+	page := make([]byte, pageSize)
+	if err := j.p.readAt(page, controlPage); err != nil {
+		return err
+	}
+	now, err := decodeControl(page)
+	if err != nil {
+		return err
+	}
+	if now.sequence != sequence {
+		return errLedgerChanged
 	}
 	return nil
 }
@@ -98,7 +119,11 @@ func (j *job) establish(t *tracer, pr *prepared) (*composed, *loan, error) {
 	}
 	if len(pr.load) == 0 {
 		c, err := j.compose(pr, 0, region{}, left)
-		return c, nil, err
+		if err != nil {
+			return nil, nil, err
+		}
+		c.known = j.led.sequence
+		return c, nil, nil
 	}
 	g := layOut(j.led == nil, len(pr.entries), j.recordRoom(pr), pr.images)
 	c, l, err := j.mapRegion(t, pr, g, left)
@@ -110,8 +135,14 @@ func (j *job) establish(t *tracer, pr *prepared) (*composed, *loan, error) {
 			return nil, l, fmt.Errorf("fill the mapping: %w", err)
 		}
 	}
+	if j.led != nil {
+		if err := j.unchanged(c.controlAt, j.led.sequence); err != nil {
+			return nil, l, err
+		}
+	}
 	// From here on the ledger knows the detours, so that whoever comes after an
 	// injector that was killed finds them.
+	c.known = c.published.sequence
 	return c, l, j.p.writeAt(c.published.encode(), c.controlAt)
 }
 
@@ -171,6 +202,9 @@ func (j *job) commit(t *tracer, c *composed, l *loan) error {
 		if err := l.settle(); err != nil {
 			return err
 		}
+	}
+	if err := j.unchanged(c.controlAt, c.known); err != nil {
+		return err
 	}
 	if err := j.moveThreads(t, c, deadline); err != nil {
 		return err

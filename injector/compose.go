@@ -18,6 +18,8 @@ type composed struct {
 	// final is its content when the goal is reached.
 	controlAt        uint64
 	published, final control
+	// known is the sequence number of the control page in the process.
+	known uint64
 	// install are the detours whose jump must be in place, remove those whose
 	// jump must go.
 	install, remove []*detour

@@ -173,3 +173,97 @@ func TestChildOfVforkIsNotPatchedAlone(t *testing.T) {
 	tg.says(v2)
 	tg.ends()
 }
+
+// TestNoOtherTracerBetweenTries: from the check of the ledger to the commit
+// nobody else gets at the process, also while its threads run.
+func TestNoOtherTracerBetweenTries(t *testing.T) {
+	f := newFixture(t, "stock")
+	tg := f.startHard(t, "plain")
+	p, err := openProcess("/proc", tg.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	j := &job{in: New(Options{}), p: p, result: &Result{}}
+	if err := j.look(); err != nil {
+		t.Fatal(err)
+	}
+	second := func() error {
+		return trace(p, func(tr *tracer) error { return (&job{p: p, result: &Result{}}).claim(tr) })
+	}
+	err = trace(p, func(tr *tracer) error {
+		if err := j.claim(tr); err != nil {
+			return err
+		}
+		if err := tr.stopAll(time.Now().Add(time.Second), nil); err != nil {
+			return err
+		}
+		if err := tr.letRun(); err != nil {
+			return err
+		}
+		tg.says(old)
+		var b blocked
+		if err := second(); !errors.As(err, &b) {
+			t.Errorf("a second injector gets in: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	tg.unharmed()
+	tg.ends()
+}
+
+// TestLedgerChangedBeforeTheCommit: a control page composed from an older one
+// is not written.
+func TestLedgerChangedBeforeTheCommit(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	tg := f.startHard(t, "plain")
+	in := New(Options{})
+	rs, err := in.Apply(background(), only(tg.pid), set)
+	result(t, Applied, rs, err)
+	p, _ := f.locate(t, tg, "answer")
+	defer p.close()
+	for _, op := range []operation{
+		{kind: opRevert, match: func(*recordContainer) bool { return true }},
+		{kind: opReplace, set: []*livepatch.Container{f.container(t, 3, "answer", "second")}},
+	} {
+		j := &job{in: in, p: p, op: op, result: &Result{}}
+		if err := j.look(); err != nil {
+			t.Fatal(err)
+		}
+		g, err := j.decide(j.matches())
+		if err != nil || g == nil {
+			t.Fatal(g, err)
+		}
+		pr, err := j.prepare(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = trace(p, func(tr *tracer) error {
+			if err := j.claim(tr); err != nil {
+				return err
+			}
+			newer := j.led.control
+			newer.sequence += 2
+			if err := p.writeAt(newer.encode(), j.led.address); err != nil {
+				return err
+			}
+			c, l, err := j.establish(tr, pr)
+			if err != nil {
+				return err
+			}
+			return j.commit(tr, c, l)
+		})
+		if !errors.Is(err, errBusy) {
+			t.Errorf("the newer ledger is overwritten: %v", err)
+		}
+	}
+	tg.says(v2)
+	tg.ends()
+}

@@ -18,6 +18,9 @@ type tracer struct {
 	files   *stopFiles
 	threads []*thread
 	byID    map[int]*thread
+	// claimed is the thread that stays attached from the first look at the
+	// ledger to the last write: no two tracers have it.
+	claimed *thread
 	// since is when the first thread was interrupted, stopped the longest time
 	// for which threads were held so far.
 	since   time.Time
@@ -313,9 +316,20 @@ func (th *thread) lost(what string, err error) error {
 // about to receive, and measures the stop. Tasks that never stopped are let go
 // by the kernel when this operating-system thread ends.
 func (t *tracer) letGo() error {
+	t.claimed = nil
+	return t.letRun()
+}
+
+// letRun does the same, but for the thread that keeps other tracers away: that
+// one stays attached.
+func (t *tracer) letRun() error {
 	var errs []error
 	for _, th := range t.threads {
 		if th.gone || !th.stopped {
+			continue
+		}
+		if th == t.claimed {
+			errs = append(errs, t.release(th))
 			continue
 		}
 		errs = append(errs, t.flush(th))
