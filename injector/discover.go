@@ -115,5 +115,11 @@ func (c candidate) open(proc string) (*process, error) {
 		p.close()
 		return nil, fmt.Errorf("pid %d: another process: %w", c.pid, ErrGone)
 	}
+	// A child of vfork: its memory belongs to the threads of its parent, with
+	// which it is patched.
+	if sharesMemory(p.pid, p.parent) {
+		p.close()
+		return nil, fmt.Errorf("pid %d: shares the memory of process %d: %w", p.pid, p.parent, errNotProcess)
+	}
 	return p, nil
 }

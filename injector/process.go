@@ -25,6 +25,8 @@ type process struct {
 	mem   *os.File
 	// comm is the name of its main thread, at most 15 bytes.
 	comm string
+	// parent is the process that started it.
+	parent int
 	// proc is where procfs is mounted.
 	proc string
 	// view is the thread through whose /proc folder memory is reached: the
@@ -44,8 +46,7 @@ type process struct {
 type memoryLayout struct{ code, stack uint64 }
 
 // openProcess takes hold of a process. It answers ErrGone if there is none,
-// errNotProcess for kernel threads, zombies, ids of threads and processes that
-// live in their parent's memory (they are patched with it), and
+// errNotProcess for kernel threads, zombies and ids of threads, and
 // ErrPermission if its memory may not be written. The caller closes it.
 func openProcess(proc string, pid int) (*process, error) {
 	p := &process{pid: pid, proc: proc, view: pid}
@@ -80,7 +81,7 @@ func (p *process) identify() error {
 	if st.kernelThread() {
 		return fmt.Errorf("pid %d: kernel thread: %w", p.pid, errNotProcess)
 	}
-	p.start, p.comm, p.layout = st.start, st.comm, st.layout
+	p.start, p.comm, p.layout, p.parent = st.start, st.comm, st.layout, int(st.parent)
 	if st.ended() {
 		if p.view, p.layout, err = p.liveThread(); err != nil {
 			return err
@@ -89,12 +90,7 @@ func (p *process) identify() error {
 	if err := p.openMem(); err != nil {
 		return err
 	}
-	err = p.verify()
-	if err == nil && sharesMemory(p.pid, int(st.parent)) {
-		// A child of vfork: its memory belongs to the threads of its parent, too.
-		err = fmt.Errorf("pid %d: shares the memory of process %d: %w", p.pid, st.parent, errNotProcess)
-	}
-	if err != nil {
+	if err := p.verify(); err != nil {
 		return errors.Join(err, p.mem.Close())
 	}
 	return nil
