@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -57,14 +57,15 @@ const borrowLimit = 100 * time.Millisecond
 // If this program is killed at any point, the thread runs on and the stub puts
 // everything back by itself.
 func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
-	const attempts = 64
+	const attempts, patience = 64, 10 * borrowLimit
+	deadline := time.Now().Add(patience)
 	stub, err := t.freeTail(room, stubSize(len(calls)))
 	if err != nil {
 		return nil, err
 	}
 	stub.size = stubSize(len(calls))
 	var last error
-	for try := 0; try < attempts; try++ {
+	for try := 0; try < attempts && time.Now().Before(deadline); try++ {
 		tids, err := t.lenders()
 		if err != nil {
 			return nil, err
@@ -149,19 +150,22 @@ func (t *tracer) sweep(dirty []tail) error {
 // lenders lists the threads to ask, those that sleep in a system call first:
 // the busy ones then notice nothing.
 func (t *tracer) lenders() ([]int, error) {
-	const most = 16
+	const most = 64
 	tids, err := t.p.tasks()
 	if err != nil {
 		return nil, err
 	}
 	// Enough to look at: the state of thousands of threads costs more than it gives.
-	tids = tids[:min(len(tids), 4*most)]
+	tids = tids[:min(len(tids), most)]
+	const useless = 3
 	rank := make(map[int]int, len(tids))
 	for _, tid := range tids {
 		st, err := readTaskStatus(t.p.proc, t.p.pid, tid)
 		switch {
 		case err != nil || st.State == 'Z' || st.State == 'X':
-			rank[tid] = 3
+			rank[tid] = useless
+		case st.Seccomp != 0: // a filter may kill for a call that it does not like
+			rank[tid] = useless
 		case st.State == 'S':
 			rank[tid] = 0
 		case st.State == 'D':
@@ -170,8 +174,9 @@ func (t *tracer) lenders() ([]int, error) {
 			rank[tid] = 1
 		}
 	}
-	sort.SliceStable(tids, func(i, j int) bool { return rank[tids[i]] < rank[tids[j]] })
-	return tids[:min(len(tids), most)], nil
+	tids = slices.DeleteFunc(tids, func(tid int) bool { return rank[tid] == useless })
+	slices.SortStableFunc(tids, func(a, b int) int { return rank[a] - rank[b] })
+	return tids, nil
 }
 
 // lend stops one thread and sends it into a stub; nil if this thread can't be
@@ -244,6 +249,9 @@ func (t *tracer) release(th *thread) error {
 func (t *tracer) unfit(th *thread) (string, error) {
 	if th.regs.Cs != userCode64 {
 		return "it executes 32-bit code", nil
+	}
+	if th.regs.Rip == 0 && th.regs.Rsp == 0 {
+		return "it never leaves the kernel", nil // a worker of io_uring
 	}
 	if th.regs.Rip >= 1<<47 {
 		return "it is in the vsyscall page", nil
@@ -372,6 +380,12 @@ func (l *loan) home() (bool, error) {
 	left := !l.stub.holds(l.th.regs.Rip)
 	if !left {
 		l.th.regs, l.th.dirty = l.original, true
+		if l.th.signal != 0 && causedByCode(l.th.tid) {
+			// The stub's, not the process's: it must never see it.
+			reason := blockedf("it does not let other code run: that ended in %v", unix.SignalName(l.th.signal))
+			l.th.signal = 0
+			return false, errors.Join(reason, l.t.flush(l.th), l.t.release(l.th))
+		}
 	}
 	made, err := l.made()
 	if err != nil {

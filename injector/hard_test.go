@@ -57,7 +57,7 @@ func TestHardCases(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		rounds int
-	}{{"plain", 1}, {"blocked", 20}, {"signals", 100}, {"headless", 3}, {"vforked", 3}, {"computing", 100}} {
+	}{{"plain", 1}, {"blocked", 20}, {"signals", 100}, {"headless", 3}, {"vforked", 3}, {"computing", 100}, {"part-filtered", 3}} {
 		t.Run(c.name, func(t *testing.T) {
 			tg := f.startHard(t, c.name)
 			if c.name == "headless" {
@@ -136,6 +136,14 @@ func TestRefusedProcesses(t *testing.T) {
 			t.Errorf("reason %q", r.Reason)
 		}
 		tg.says(old)
+		tg.ends()
+	})
+	t.Run("a signal for what the stub does", func(t *testing.T) {
+		tg := f.startHard(t, "dispatched")
+		rs, err := in.Apply(background(), only(tg.pid), set)
+		result(t, Blocked, rs, err)
+		tg.says(old)
+		tg.unharmed()
 		tg.ends()
 	})
 	t.Run("traced by somebody else", func(t *testing.T) {

@@ -30,6 +30,25 @@ func rseqArea(tid int) (uint64, error) {
 	return c.area, nil
 }
 
+// causedByCode says whether the signal that a thread is about to receive is the
+// kernel's answer to what it has just executed (si_code of sigaction(2) is
+// positive), not one that somebody has sent. Of signals that may be either, only
+// those are meant that code can cause.
+// Precondition: the thread is in a signal-delivery stop of this one.
+func causedByCode(tid int) bool {
+	var info [128]byte // siginfo_t: si_signo, si_errno, si_code
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETSIGINFO, uintptr(tid), 0,
+		uintptr(unsafe.Pointer(&info)), 0, 0)
+	if errno != 0 {
+		return false
+	}
+	switch unix.Signal(binary.LittleEndian.Uint32(info[:])) {
+	case unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGTRAP, unix.SIGFPE, unix.SIGSYS:
+		return int32(binary.LittleEndian.Uint32(info[8:])) > 0
+	}
+	return false
+}
+
 func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func leBytes(v uint64) []byte { return binary.LittleEndian.AppendUint64(nil, v) }

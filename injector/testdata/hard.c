@@ -168,6 +168,55 @@ static void filtered(void)
 	serve();
 }
 
+/* A thread that dies of mmap sleeps before one that does not. */
+static void *dies_of_mmap(void *arg)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = 4, .filter = filter };
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+		fail("seccomp");
+	pthread_barrier_wait(arg);
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void computing(void);
+
+static void part_filtered(void)
+{
+	static pthread_barrier_t filter;
+	pthread_t t;
+	pthread_barrier_init(&filter, NULL, 2);
+	if (pthread_create(&t, NULL, dies_of_mmap, &filter))
+		fail("pthread_create");
+	pthread_barrier_wait(&filter);
+	if (pthread_create(&t, NULL, server, NULL))
+		fail("pthread_create");
+	computing();
+}
+
+/* System calls from anywhere but libc are a signal (as under Wine). */
+static void dispatched(void)
+{
+	static char block = 1;
+	unsigned long from = 0, to = 0;
+	char line[512], perms[8];
+	FILE *maps = fopen("/proc/self/maps", "r");
+	while (maps && fgets(line, sizeof line, maps))
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, perms) == 3 && !strcmp(perms, "r-xp") &&
+		    from <= (unsigned long)read && (unsigned long)read < to)
+			break;
+	if (prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, from, to - from, &block))
+		fail("syscall user dispatch");
+	serve();
+}
+
 /* The child of a vfork waits in the same memory, its parent does not stop. */
 static void *forks(void *arg)
 {
@@ -228,7 +277,8 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 	struct { const char *name; void (*run)(void); } cases[] = {
 		{ "plain", serve }, { "blocked", blocked }, { "signals", signals }, { "headless", headless },
-		{ "filtered", filtered }, { "vforked", vforked }, { "computing", computing_beside },
+		{ "filtered", filtered }, { "part-filtered", part_filtered }, { "dispatched", dispatched },
+		{ "vforked", vforked }, { "computing", computing_beside },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (!strcmp(name, cases[i].name))
