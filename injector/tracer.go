@@ -51,7 +51,8 @@ type thread struct {
 // trace runs f with a new tracer on an operating-system thread of its own,
 // which ends afterwards: the kernel then lets go whatever could not be
 // detached. The main thread is never used, because Go parks it rather than
-// let it end (runtime.mexit), and its tracees would stay frozen.
+// let it end (runtime.mexit), and its tracees would stay frozen; nor is one that
+// has children, whose end poll would take from whoever waits for them.
 func trace(p *process, f func(*tracer) error) error {
 	done := make(chan traced, 1)
 	go traceThread(p, f, done)
@@ -72,7 +73,7 @@ type traced struct {
 
 func traceThread(p *process, f func(*tracer) error, done chan<- traced) {
 	runtime.LockOSThread()
-	if unix.Gettid() == unix.Getpid() {
+	if unix.Gettid() == unix.Getpid() || isParent() {
 		inner := make(chan traced, 1)
 		go traceThread(p, f, inner)
 		r := <-inner
@@ -84,6 +85,12 @@ func traceThread(p *process, f func(*tracer) error, done chan<- traced) {
 	err := t.begin(f)
 	attached := slices.ContainsFunc(t.threads, func(th *thread) bool { return !th.gone })
 	done <- traced{err: err, tid: unix.Gettid(), attached: attached}
+}
+
+// isParent reports whether a process was forked by this thread and not waited for.
+func isParent() bool {
+	const options = unix.WEXITED | unix.WNOHANG | unix.WNOWAIT | unix.WALL | unix.WNOTHREAD
+	return !errors.Is(unix.Waitid(unix.P_ALL, 0, nil, options, nil), unix.ECHILD)
 }
 
 // begin opens what is read during stops, runs f and lets everything go.
