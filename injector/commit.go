@@ -52,7 +52,11 @@ func (j *job) report() error {
 	if j.led, err = readLedger(j.p, maps); err != nil {
 		return err
 	}
-	j.result.Patches = j.patches(j.active())
+	now, err := j.active()
+	if err != nil {
+		return err
+	}
+	j.result.Patches = j.patches(now)
 	return nil
 }
 

@@ -36,7 +36,11 @@ func (j *job) run() error {
 	if err := j.look(); err != nil {
 		return err
 	}
-	j.result.Patches = j.patches(j.active())
+	now, err := j.active()
+	if err != nil {
+		return err
+	}
+	j.result.Patches = j.patches(now)
 	switch j.op.kind {
 	case opStatus:
 		j.concerned = j.led != nil
@@ -74,20 +78,41 @@ func (j *job) look() error {
 	return err
 }
 
-// active are the containers in force whose library is still mapped where it
-// was when they were applied.
-func (j *job) active() []activeRef {
+// active are the containers in force: those whose library is still mapped where
+// it was when they were applied, with our jumps in it. A library that was closed
+// and opened again often lies at the same place, as it was shipped.
+func (j *job) active() ([]activeRef, error) {
 	if j.led == nil {
-		return nil
+		return nil, nil
 	}
 	var refs []activeRef
 	for _, a := range j.led.active {
-		c := j.led.container(a)
-		if slices.ContainsFunc(j.objs, func(o *object) bool { return o.buildID == c.BuildID && o.bias == c.Bias }) {
+		in, err := j.inForce(j.led.container(a))
+		if err != nil {
+			return nil, err
+		}
+		if in {
 			refs = append(refs, a)
 		}
 	}
-	return refs
+	return refs, nil
+}
+
+// inForce says whether every function of a container has its jump.
+func (j *job) inForce(c *recordContainer) (bool, error) {
+	if !j.allMapped([]recordObject{{BuildID: c.BuildID, Bias: c.Bias}}) {
+		return false, nil
+	}
+	for _, f := range c.Functions {
+		d := j.detourFor(f.Address)
+		if d == nil {
+			return false, nil
+		}
+		if in, err := d.installed(j.p); err != nil || !in {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // patches describes active containers for a result.
@@ -173,7 +198,10 @@ type goal struct {
 
 // decide finds what there is to do; nil means nothing, with the result set.
 func (j *job) decide(matches []match) (*goal, error) {
-	now := j.active()
+	now, err := j.active()
+	if err != nil {
+		return nil, err
+	}
 	g := &goal{keep: now}
 	switch j.op.kind {
 	case opRevert:
@@ -190,7 +218,12 @@ func (j *job) decide(matches []match) (*goal, error) {
 		g.keep = slices.DeleteFunc(slices.Clone(now), func(a activeRef) bool { return j.superseded(j.led.container(a)) })
 	}
 	for _, m := range matches {
-		if !slices.ContainsFunc(g.keep, func(a activeRef) bool { return j.led.container(a).ID == m.c.ID }) {
+		kept := slices.ContainsFunc(g.keep, func(a activeRef) bool {
+			c := j.led.container(a)
+			return c.ID == m.c.ID && c.Bias == m.lib.bias
+		})
+		named := slices.ContainsFunc(g.load, func(o match) bool { return o.c.ID == m.c.ID && o.lib == m.lib })
+		if !kept && !named {
 			g.load = append(g.load, m)
 		}
 	}
