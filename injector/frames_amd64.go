@@ -36,6 +36,9 @@ func (st procStatus) handlesSignals() bool {
 	return st.SigCgt&^internal != 0
 }
 
+// stackChunk is how much of a stack is read at once, in bytes.
+const stackChunk = 64 << 10
+
 // maxStackScan bounds what is read of one stack, in bytes.
 const maxStackScan = 8 << 20
 
@@ -69,11 +72,11 @@ func (t *tracer) signalFrames(sp uint64, maps []mapping, deadline time.Time) ([]
 }
 
 func (t *tracer) framesBetween(from, to uint64) ([]signalFrame, error) {
-	const chunk = 64 << 10
+	const chunk = stackChunk
 	var frames []signalFrame
 	// The kernel places a frame at 8 modulo 16.
 	from = (from+frameAlign-1)&^(frameAlign-1) - 8
-	buf := make([]byte, chunk+frameSize)
+	buf := t.files.stack // allocated beforehand: threads are held
 	for at := from; at < to; at += chunk {
 		n := min(uint64(len(buf)), to-at)
 		if n < frameSize {

@@ -11,11 +11,14 @@ import (
 )
 
 // stopFiles are files of procfs that are opened beforehand, because they are
-// read while threads are held: opening them costs more than reading them.
+// read while threads are held: opening them costs more than reading them. So
+// does memory, where a garbage collection comes with it.
 type stopFiles struct {
 	pid           int
 	tasks, status int
 	buf           []byte
+	// stack is room to read stacks into.
+	stack []byte
 }
 
 func openStopFiles(p *process) (*stopFiles, error) {
@@ -35,7 +38,7 @@ func openStopFiles(p *process) (*stopFiles, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(tasks))
 	}
-	return &stopFiles{pid: p.pid, tasks: tasks, status: status, buf: make([]byte, maxProcFile)}, nil
+	return &stopFiles{pid: p.pid, tasks: tasks, status: status, buf: make([]byte, maxProcFile), stack: make([]byte, stackChunk+frameSize)}, nil
 }
 
 func (f *stopFiles) close() {
