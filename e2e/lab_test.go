@@ -376,5 +376,6 @@ func (l *lab) unchanged(before map[string]string, wrote []string) {
 // resumable says whether a file of the cache is a partial download that the
 // next run goes on with.
 func (l *lab) resumable(name string) bool {
-	return l.partial && strings.HasPrefix(name, "lpbuild/rpms/") && strings.HasSuffix(name, ".rpm.part")
+	dir := filepath.Dir(name)
+	return l.partial && (dir == "lpbuild/rpms" || dir == "lpbuild/metadata") && strings.HasSuffix(name, ".part")
 }
