@@ -134,7 +134,9 @@ func project(t testing.TB, version string) Package {
 // output runs a program and returns its stdout and stderr together.
 func output(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	out, err := command(t.Context(), name, args...).CombinedOutput()
+	cmd := command(t.Context(), name, args...)
+	cmd.Env = append(cmd.Env, "HOME="+t.TempDir()) // Debian's rpm makes a ~/.rpmdb, whatever it is asked
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
