@@ -31,10 +31,6 @@ func (j *job) moveThreads(t *tracer, c *composed, deadline time.Time) error {
 	if len(c.install)+len(c.remove) == 0 {
 		return nil
 	}
-	st, err := t.files.readStatus()
-	if err != nil {
-		return err
-	}
 	for _, th := range t.threads {
 		if th.gone {
 			continue
@@ -42,7 +38,7 @@ func (j *job) moveThreads(t *tracer, c *composed, deadline time.Time) error {
 		if err := c.moveThread(t, th); err != nil {
 			return err
 		}
-		if !st.handlesSignals() {
+		if !t.status.handlesSignals() {
 			continue
 		}
 		if err := j.moveFrames(t, c, th, deadline); err != nil {

@@ -350,3 +350,61 @@ int main(int argc, char **argv)
 	return 0;
 }`)
 }
+
+// TestThreadsWithoutEnd: a process that starts threads faster than they can be
+// stopped gets an answer, and is not held for longer than the timeout.
+func TestThreadsWithoutEnd(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	tg := f.startHard(t, "chain")
+	in := New(Options{})
+	for range 20 {
+		start := time.Now()
+		rs, err := in.Apply(background(), only(tg.pid), set)
+		if err != nil || rs[0].Word != Applied && rs[0].Word != Busy {
+			t.Fatalf("%+v, %v", rs, err)
+		}
+		if took := time.Since(start); took > 5*time.Second || rs[0].Stopped > time.Second {
+			t.Errorf("after %v: %+v", took, rs[0])
+		}
+		t.Logf("%s after %v, held for %v", rs[0].Word, time.Since(start), rs[0].Stopped)
+		if _, err := in.Revert(background(), only(tg.pid), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tg.ends()
+}
+
+// TestStoppedMeansAll: no thread escapes the stop by having been started by one
+// that ended before it could be attached to.
+func TestStoppedMeansAll(t *testing.T) {
+	f := newFixture(t, "stock")
+	tg := f.startHard(t, "chain")
+	p, err := openProcess("/proc", tg.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	for range 500 {
+		err := trace(p, func(tr *tracer) error {
+			if err := tr.stopAll(time.Now().Add(time.Second), nil); err != nil {
+				return err
+			}
+			tids, err := p.tasks()
+			if err != nil {
+				return err
+			}
+			for _, tid := range tids {
+				if st, err := readTaskStatus("/proc", tg.pid, tid); err == nil && st.State != 't' {
+					t.Errorf("thread %d is in state %c", tid, st.State)
+				}
+			}
+			return nil
+		})
+		var b *busy
+		if err != nil && !errors.As(err, &b) {
+			t.Fatal(err)
+		}
+	}
+	tg.ends()
+}

@@ -26,7 +26,7 @@ func busyf(format string, args ...any) error { return &busy{fmt.Sprintf(format, 
 //
 // Whatever it returns, letGo must follow.
 func (t *tracer) stopAll(deadline time.Time, safe func(pc uint64) bool) error {
-	if err := t.seizeAll(); err != nil {
+	if _, err := t.seizeAll(); err != nil {
 		return err
 	}
 	if err := t.seizeSharers(); err != nil {
@@ -38,14 +38,17 @@ func (t *tracer) stopAll(deadline time.Time, safe func(pc uint64) bool) error {
 			return err
 		}
 		// A thread may have been created before its creator stopped.
-		if err := t.seizeAll(); err != nil {
+		complete, err := t.seizeAll()
+		if err != nil {
 			return err
 		}
-		if len(t.threads) == before {
-			break
+		if complete && len(t.threads) == before {
+			return t.readRegisters()
+		}
+		if !time.Now().Before(deadline) {
+			return busyf("it keeps starting threads")
 		}
 	}
-	return t.readRegisters()
 }
 
 func (t *tracer) stopSeized(deadline time.Time, safe func(pc uint64) bool) error {

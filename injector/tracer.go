@@ -18,6 +18,8 @@ type tracer struct {
 	files   *stopFiles
 	threads []*thread
 	byID    map[int]*thread
+	// status is the process's when all of its threads had stopped.
+	status procStatus
 	// claimed is the thread that stays attached from the first look at the
 	// ledger to the last write: no two tracers have it.
 	claimed *thread
@@ -152,22 +154,20 @@ func (t *tracer) refusal(pid, tid int) error {
 	return fmt.Errorf("pid %d: thread %d: attach: %w", pid, tid, ErrPermission)
 }
 
-// seizeAll attaches to every thread of the process and of every process that
-// shares its memory, until a listing shows none that is new.
-func (t *tracer) seizeAll() error {
-	for {
-		before := len(t.threads)
-		tids, err := t.files.listTasks()
-		if err != nil {
-			return err
-		}
-		if err := t.seizeEach(t.p.pid, tids); err != nil {
-			return err
-		}
-		if len(t.threads) == before {
-			return nil
-		}
+// seizeAll attaches to every thread of the process that is listed. It reports
+// whether all of them were attached before, and are all that there are: a thread
+// that ends while the list is made cuts it short, and may have started another.
+func (t *tracer) seizeAll() (bool, error) {
+	tids, err := t.files.listTasks()
+	if err != nil {
+		return false, err
 	}
+	complete, err := t.seizeEach(t.p.pid, tids)
+	if err != nil || !complete {
+		return false, err
+	}
+	t.status, err = t.files.readStatus()
+	return t.status.Threads == len(tids), err
 }
 
 func (t *tracer) seizeTasks(pid int) error {
@@ -175,16 +175,24 @@ func (t *tracer) seizeTasks(pid int) error {
 	if err != nil {
 		return err
 	}
-	return t.seizeEach(pid, tids)
+	_, err = t.seizeEach(pid, tids)
+	return err
 }
 
-func (t *tracer) seizeEach(pid int, tids []int) error {
+func (t *tracer) seizeEach(pid int, tids []int) (bool, error) {
+	before := len(t.threads)
+	complete := true
 	for _, tid := range tids {
-		if _, err := t.seize(pid, tid); err != nil {
-			return err
+		th, err := t.seize(pid, tid)
+		if err != nil {
+			return false, err
+		}
+		// A main thread that has ended stays in the list.
+		if tid != pid && (th == nil || th.gone) {
+			complete = false
 		}
 	}
-	return nil
+	return complete && len(t.threads) == before, nil
 }
 
 // interrupt asks one running task to stop (PTRACE_INTERRUPT): no signal is

@@ -201,6 +201,27 @@ static void part_filtered(void)
 	computing();
 }
 
+/* Threads that live for a moment, each of which starts the next. */
+static void *link_of_chain(void *arg)
+{
+	pthread_t t;
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	while (pthread_create(&t, &attr, link_of_chain, NULL))
+		if (errno != EAGAIN)
+			fail("pthread_create");
+	return arg;
+}
+
+static void chain(void)
+{
+	link_of_chain(NULL);
+	link_of_chain(NULL);
+	link_of_chain(NULL);
+	serve();
+}
+
 /* System calls from anywhere but libc are a signal (as under Wine). */
 static void dispatched(void)
 {
@@ -278,6 +299,7 @@ int main(int argc, char **argv)
 	struct { const char *name; void (*run)(void); } cases[] = {
 		{ "plain", serve }, { "blocked", blocked }, { "signals", signals }, { "headless", headless },
 		{ "filtered", filtered }, { "part-filtered", part_filtered }, { "dispatched", dispatched },
+		{ "chain", chain },
 		{ "vforked", vforked }, { "computing", computing_beside },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
