@@ -154,7 +154,9 @@ func TestLint(t *testing.T) {
 	p := project(t, "0.2")
 	p.Description = "Live patches for libtarget. They replace the function value."
 	src := buildSource(t, p)
-	out, _ := command(t.Context(), "rpmlint", "-r", src.Lint, src.Spec, buildRPM(t, p)).CombinedOutput() // fails for what is left
+	lint := command(t.Context(), "rpmlint", "-r", src.Lint, src.Spec, buildRPM(t, p))
+	lint.Env = append(lint.Env, "HOME="+t.TempDir())
+	out, _ := lint.CombinedOutput() // fails for what is left
 	if !strings.Contains(string(out), "1 packages and 1 specfiles checked") {
 		t.Fatalf("rpmlint: %s", out)
 	}
