@@ -32,6 +32,11 @@ const (
 	recordHeaderSize = 64
 	maxRecordPayload = 1 << 20
 	maxRecords       = 4096
+	// maxLedgerMemory bounds what a ledger takes here, in bytes: of a record
+	// its text, and for every element of a list, for which two bytes of text are
+	// enough, what the element takes.
+	maxLedgerMemory = 64 << 20
+	elementMemory   = 256
 )
 
 // errForeign: the process holds a patch, or a ledger, that is not ours to
@@ -195,8 +200,8 @@ type readerAt interface {
 	readAt(buf []byte, addr uint64) error
 }
 
-// readRecord reads the record at addr.
-func readRecord(m readerAt, addr uint64) (*record, error) {
+// readRecord reads the record at addr, and takes what it costs off memory.
+func readRecord(m readerAt, addr uint64, memory *int) (*record, error) {
 	head := make([]byte, recordHeaderSize)
 	if err := m.readAt(head, addr); err != nil {
 		return nil, err
@@ -214,6 +219,10 @@ func readRecord(m readerAt, addr uint64) (*record, error) {
 	payload := make([]byte, size)
 	if err := m.readAt(payload, addr+recordHeaderSize); err != nil {
 		return nil, err
+	}
+	*memory -= len(payload) + elementMemory*bytes.Count(payload, []byte(","))
+	if *memory < 0 {
+		return nil, foreignf("its ledger is damaged: it takes more than %d MiB", maxLedgerMemory>>20)
 	}
 	if sum := sha256.Sum256(payload); !bytes.Equal(sum[:], head[32:]) {
 		return nil, foreignf("its ledger is damaged: wrong checksum of the record at %#x", addr)
@@ -246,13 +255,35 @@ type ledger struct {
 	detours map[uint64]*detour
 }
 
-// readLedger finds and reads the ledger of a process; nil if it has none.
+// maxLedgerSearch bounds in bytes what is searched of one mapping, and
+// maxLedgerSearches of all, behind their first pages.
+const (
+	maxLedgerSearch   = 64 << 20
+	maxLedgerSearches = 256 << 20
+)
+
+// readLedger finds and reads the ledger of a process; nil if it has none. As a
+// rule its control page begins a mapping; but the kernel merges neighbouring
+// mappings of equal kind (code of a just-in-time compiler and ours).
 func readLedger(m readerAt, maps []mapping) (*ledger, error) {
+	var rest []span
 	for _, mp := range maps {
 		if !mayHoldLedger(mp) {
 			continue
 		}
-		l, err := findInMapping(m, mp)
+		l, err := findLedger(m, span{mp.start, mp.start + pageSize})
+		if err != nil || l != nil {
+			return l, err
+		}
+		rest = append(rest, span{mp.start + pageSize, min(mp.end, mp.start+maxLedgerSearch)})
+	}
+	left := uint64(maxLedgerSearches)
+	for _, s := range rest {
+		if s.end-s.start > left {
+			break
+		}
+		left -= s.end - s.start
+		l, err := findLedger(m, s)
 		if err != nil || l != nil {
 			return l, err
 		}
@@ -266,14 +297,10 @@ func mayHoldLedger(m mapping) bool {
 	return m.read && m.exec && !m.write && !m.shared && m.inode == 0 && (m.path == "" || m.path[0] != '[')
 }
 
-// findInMapping looks for a control page at the start of every page, as the
-// kernel merges neighbouring mappings of equal kind (code of a just-in-time
-// compiler and ours). maxLedgerSearch bounds what such a compiler can cost.
-func findInMapping(m readerAt, mp mapping) (*ledger, error) {
-	const maxLedgerSearch = 64 << 20
-	end := min(mp.end, mp.start+maxLedgerSearch)
+// findLedger looks for a control page at the start of every page.
+func findLedger(m readerAt, s span) (*ledger, error) {
 	magic := make([]byte, len(controlMagic))
-	for addr := mp.start; addr < end; addr += pageSize {
+	for addr := s.start; addr < s.end; addr += pageSize {
 		if err := m.readAt(magic, addr); err != nil {
 			if errors.Is(err, ErrGone) {
 				return nil, err
@@ -298,11 +325,14 @@ func readLedgerAt(m readerAt, addr uint64) (*ledger, error) {
 		return nil, err
 	}
 	l := &ledger{control: *c, address: addr, detours: make(map[uint64]*detour)}
+	memory := maxLedgerMemory
+	seen := make(map[uint64]bool)
 	for at := c.newest; at != 0; {
-		if len(l.records) == maxRecords {
-			return nil, foreignf("its ledger is damaged: more than %d records", maxRecords)
+		if len(l.records) == maxRecords || seen[at] {
+			return nil, foreignf("its ledger is damaged: its records have no end")
 		}
-		r, err := readRecord(m, at)
+		seen[at] = true
+		r, err := readRecord(m, at, &memory)
 		if err != nil {
 			return nil, err
 		}

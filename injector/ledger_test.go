@@ -2,12 +2,14 @@ package injector
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +131,7 @@ func TestLedgerOfANewerReleaseIsLeftAlone(t *testing.T) {
 		},
 		"slot out of range":    func(m memory) { copy(m[ledgerAt], (&control{newest: recordAt}).encode()) },
 		"records in a circle":  circle,
+		"elements without end": func(m memory) { m[recordAt] = wideRecord(maxRecordPayload); widen(m) },
 		"active out of range":  func(m memory) { copy(m[ledgerAt], badActive(7).encode()) },
 		"active in no record":  func(m memory) { c := badActive(0); c.active[0].record++; copy(m[ledgerAt], c.encode()) },
 		"too many slots":       func(m memory) { binary.LittleEndian.PutUint32(m[ledgerAt][20:], slotCapacity+1) },
@@ -146,6 +149,50 @@ func TestLedgerOfANewerReleaseIsLeftAlone(t *testing.T) {
 
 func badActive(index uint32) *control {
 	return &control{newest: recordAt, slots: []uint64{1}, active: []activeRef{{recordAt, index}}}
+}
+
+// wideRecord is a record whose text says little and takes much memory.
+func wideRecord(size int) []byte {
+	const begin, end = `{"containers":[0`, `]}`
+	payload := begin + strings.Repeat(",{}", (size-len(begin)-len(end))/3) + end
+	payload = strings.Replace(payload, "[0,", "[", 1)
+	head := make([]byte, recordHeaderSize)
+	copy(head, recordMagic)
+	binary.LittleEndian.PutUint32(head[8:], LedgerFormat)
+	binary.LittleEndian.PutUint32(head[12:], uint32(len(payload)))
+	sum := sha256.Sum256([]byte(payload))
+	copy(head[32:], sum[:])
+	return append(head, payload...)
+}
+
+// widen lets a record refer to nothing that is not there, so that only its size
+// speaks against it.
+func widen(m memory) { copy(m[ledgerAt], (&control{newest: recordAt}).encode()) }
+
+// However many pages of its memory may hold a ledger, the search ends.
+func TestSearchForALedgerIsBounded(t *testing.T) {
+	var maps []mapping
+	for i := range uint64(1000) {
+		start := ledgerAt + i<<30
+		maps = append(maps, mapping{start: start, end: start + 1<<29, read: true, exec: true})
+	}
+	reads := 0
+	l, err := readLedger(countingMemory{&reads}, maps)
+	if l != nil || err != nil {
+		t.Fatalf("%v, %v", l, err)
+	}
+	if reads > 100_000 {
+		t.Errorf("%d reads", reads)
+	}
+}
+
+// countingMemory is zero everywhere.
+type countingMemory struct{ reads *int }
+
+func (m countingMemory) readAt(buf []byte, _ uint64) error {
+	*m.reads++
+	clear(buf)
+	return nil
 }
 
 func circle(m memory) {
