@@ -13,7 +13,7 @@ import (
 func (j *job) carryOut(g *goal) error {
 	const tries = 3
 	pr, err := j.prepare(g)
-	if err != nil {
+	if err := errors.Join(err, j.ctx.Err()); err != nil {
 		return err
 	}
 	err = trace(j.p, func(t *tracer) error {
@@ -207,7 +207,7 @@ func (j *job) commit(t *tracer, c *composed, l *loan) error {
 			return err
 		}
 	}
-	if err := j.unchanged(c.controlAt, c.known); err != nil {
+	if err := errors.Join(j.ctx.Err(), j.unchanged(c.controlAt, c.known)); err != nil {
 		return err
 	}
 	if err := j.moveThreads(t, c, deadline); err != nil {

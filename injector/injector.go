@@ -74,8 +74,9 @@ type Selection struct {
 // Injector applies, reverts and inspects live patches. Its methods may be
 // called concurrently.
 type Injector struct {
-	opts  Options
-	files *fileCache
+	opts     Options
+	files    *fileCache
+	patience time.Duration
 }
 
 // New makes an Injector.
@@ -92,7 +93,7 @@ func New(opts Options) *Injector {
 	if opts.Jobs <= 0 {
 		opts.Jobs = runtime.NumCPU()
 	}
-	return &Injector{opts: opts, files: newFileCache()}
+	return &Injector{opts: opts, files: newFileCache(), patience: patience}
 }
 
 // Apply puts containers into force, in addition to those that are. Every
@@ -171,7 +172,7 @@ func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Re
 	for i, c := range chosen {
 		g.Go(func() error {
 			if ctx.Err() == nil {
-				results[i] = in.one(c, op, slices.Contains(sel.PIDs, c.pid))
+				results[i] = in.patient(ctx, c, op, slices.Contains(sel.PIDs, c.pid))
 			}
 			return nil
 		})
@@ -186,14 +187,38 @@ func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Re
 	return out, ctx.Err()
 }
 
+// patience is how long an operation on one process may take. Most take
+// milliseconds; but a process can make who looks at it wait without end: its
+// memory may be backed by a program of its own (FUSE), and an exec waits for
+// its tracer while that waits for the exec (ptrace(2)).
+const patience = 30 * time.Second
+
+// patient runs an operation on one process, and gives up on it after a while.
+// What then still waits in the kernel does no more than that: see job.ctx.
+func (in *Injector) patient(ctx context.Context, c candidate, op operation, asked bool) *Result {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan *Result, 1)
+	go func() { done <- in.one(ctx, c, op, asked) }()
+	timer := time.NewTimer(in.patience)
+	defer timer.Stop()
+	select {
+	case r := <-done:
+		return r
+	case <-timer.C:
+		r := &Result{PID: c.pid, Patches: []Patch{}}
+		return r.fail(busyf("it could not be looked at for %v: it keeps those waiting who do", in.patience))
+	}
+}
+
 // one runs an operation on one process. It answers nil for a process that was
 // not asked for by its id and that the operation does not concern. A process
 // that is loading a library, whose main thread is just ending or that calls
 // exec is looked at again.
-func (in *Injector) one(c candidate, op operation, asked bool) *Result {
+func (in *Injector) one(ctx context.Context, c candidate, op operation, asked bool) *Result {
 	const tries, pause = 4, time.Millisecond
 	for try := 1; ; try++ {
-		r, err := in.attempt(c, op, asked)
+		r, err := in.attempt(ctx, c, op, asked)
 		if try == tries || !errors.Is(err, errBusy) && !errors.Is(err, ErrGone) {
 			return r
 		}
@@ -204,7 +229,7 @@ func (in *Injector) one(c candidate, op operation, asked bool) *Result {
 	}
 }
 
-func (in *Injector) attempt(c candidate, op operation, asked bool) (*Result, error) {
+func (in *Injector) attempt(ctx context.Context, c candidate, op operation, asked bool) (*Result, error) {
 	r := &Result{PID: c.pid, Patches: []Patch{}}
 	p, err := c.open(in.opts.Proc)
 	if err != nil {
@@ -215,7 +240,7 @@ func (in *Injector) attempt(c candidate, op operation, asked bool) (*Result, err
 	}
 	defer p.close()
 	r.StartTime, r.Command = p.start, p.comm
-	j := &job{in: in, p: p, op: op, result: r}
+	j := &job{ctx: ctx, in: in, p: p, op: op, result: r}
 	err = j.run()
 	if err == nil && asked && r.Word == NotLoaded {
 		err = j.unpatchable()

@@ -2,6 +2,7 @@ package injector
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"path"
 	"slices"
@@ -11,6 +12,9 @@ import (
 
 // A job is one operation on one process.
 type job struct {
+	// ctx ends when nobody waits for the result any more: from then on nothing
+	// is changed.
+	ctx    context.Context
 	in     *Injector
 	p      *process
 	op     operation

@@ -24,7 +24,7 @@ func TestPlaceTakenMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	j := &job{in: New(Options{}), p: p, result: &Result{}}
+	j := &job{ctx: background(), in: New(Options{}), p: p, result: &Result{}}
 	if err := j.look(); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestNoThreadIsLeftInChangedCode(t *testing.T) {
 // and tells where the thread stands before it is let go.
 func (f *fixture) commitAt(t *testing.T, p *process, in *Injector, op operation, pc uint64) (now uint64) {
 	t.Helper()
-	j := &job{in: in, p: p, op: op, result: &Result{}}
+	j := &job{ctx: background(), in: in, p: p, op: op, result: &Result{}}
 	if err := j.look(); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestNoOtherTracerBetweenTries(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	j := &job{in: New(Options{}), p: p, result: &Result{}}
+	j := &job{ctx: background(), in: New(Options{}), p: p, result: &Result{}}
 	if err := j.look(); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestLedgerChangedBeforeTheCommit(t *testing.T) {
 		{kind: opRevert, match: func(*recordContainer) bool { return true }},
 		{kind: opReplace, set: []*livepatch.Container{f.container(t, 3, "answer", "second")}},
 	} {
-		j := &job{in: in, p: p, op: op, result: &Result{}}
+		j := &job{ctx: background(), in: in, p: p, op: op, result: &Result{}}
 		if err := j.look(); err != nil {
 			t.Fatal(err)
 		}
@@ -407,4 +407,48 @@ func TestStoppedMeansAll(t *testing.T) {
 		}
 	}
 	tg.ends()
+}
+
+// TestExecThatWaitsForATracer: while a thread calls exec and another one is a
+// zombie that its tracer has not waited for, the kernel lets nobody attach. The
+// process gets an answer all the same, and the others theirs.
+func TestExecThatWaitsForATracer(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	stuck, tg := f.startHard(t, "execs"), f.startHard(t, "plain")
+	p, err := openProcess("/proc", stuck.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	tids, err := p.tasks()
+	if err != nil || len(tids) != 3 {
+		t.Fatal(tids, err)
+	}
+	in := New(Options{Jobs: 1})
+	in.patience = 300 * time.Millisecond
+	err = trace(p, func(tr *tracer) error {
+		if _, err := tr.seize(stuck.pid, tids[1]); err != nil {
+			return err
+		}
+		if _, err := stuck.stdin.Write([]byte("x")); err != nil {
+			return err
+		}
+		awaitState(t, stuck.pid, 'Z')
+		rs, err := in.Apply(background(), Selection{PIDs: []int{stuck.pid, tg.pid}}, set)
+		if err != nil || len(rs) != 2 {
+			t.Fatal(rs, err)
+		}
+		for _, r := range rs {
+			if want := map[int]Word{stuck.pid: Busy, tg.pid: Applied}[r.PID]; r.Word != want {
+				t.Errorf("pid %d: %s %s, want %s", r.PID, r.Word, r.Reason, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tg.says(v2)
+	stuck.ends()
 }

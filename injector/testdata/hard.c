@@ -222,7 +222,27 @@ static void chain(void)
 	serve();
 }
 
-/* System calls from anywhere but libc are a signal (as under Wine). */
+/* A thread other than the first calls exec when it is told to. */
+static void *calls_exec(void *arg)
+{
+	char byte;
+	dprintf(1, "ready\n");
+	if (read(0, &byte, 1) == 1)
+		execl("/bin/true", "true", (char *)NULL);
+	fail("exec");
+	return arg;
+}
+
+static void execs(void)
+{
+	pthread_t t;
+	if (pthread_create(&t, NULL, in_poll, NULL) || pthread_create(&t, NULL, calls_exec, NULL))
+		fail("pthread_create");
+	in_poll(NULL);
+}
+
+/* System calls from anywhere but libc are a signal (as under Wine), and from the
+ * last page of its code, where there is room for others. */
 static void dispatched(void)
 {
 	static char block = 1;
@@ -233,7 +253,7 @@ static void dispatched(void)
 		if (sscanf(line, "%lx-%lx %7s", &from, &to, perms) == 3 && !strcmp(perms, "r-xp") &&
 		    from <= (unsigned long)read && (unsigned long)read < to)
 			break;
-	if (prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, from, to - from, &block))
+	if (prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, from, to - 4096 - from, &block))
 		fail("syscall user dispatch");
 	serve();
 }
@@ -299,7 +319,7 @@ int main(int argc, char **argv)
 	struct { const char *name; void (*run)(void); } cases[] = {
 		{ "plain", serve }, { "blocked", blocked }, { "signals", signals }, { "headless", headless },
 		{ "filtered", filtered }, { "part-filtered", part_filtered }, { "dispatched", dispatched },
-		{ "chain", chain },
+		{ "chain", chain }, { "execs", execs },
 		{ "vforked", vforked }, { "computing", computing_beside },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
