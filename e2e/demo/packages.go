@@ -102,7 +102,7 @@ func (d *demo) sameFiles(ctx context.Context, p project, a, b string) error {
 	for i, name := range []string{a, b} {
 		c := command{
 			step: p.name + " files", env: d.env,
-			argv: []string{"rpm", "-qp", "--qf", `[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEDIGESTS}\n]`, name},
+			argv: []string{"rpm", "--dbpath", d.path("tmp"), "-qp", "--qf", `[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEDIGESTS}\n]`, name},
 		}
 		out, err := c.run(ctx)
 		if err != nil {
