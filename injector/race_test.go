@@ -452,3 +452,33 @@ func TestExecThatWaitsForATracer(t *testing.T) {
 	tg.says(v2)
 	stuck.ends()
 }
+
+// TestBusyIsNotNoticed: where threads are let go without any change, their
+// system calls go on, too.
+func TestBusyIsNotNoticed(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	tg := f.startHard(t, "blocked")
+	hasty, in := New(Options{Timeout: time.Nanosecond}), New(Options{})
+	busy := 0
+	for range 30 {
+		rs, err := hasty.Apply(background(), only(tg.pid), set)
+		if err != nil || len(rs) != 1 || rs[0].Word != Busy && rs[0].Word != Applied {
+			t.Fatalf("%+v, %v", rs, err)
+		}
+		if rs[0].Word == Busy {
+			busy++
+			tg.says(old)
+			continue
+		}
+		tg.says(v2)
+		rs, err = in.Revert(background(), only(tg.pid), nil)
+		result(t, Reverted, rs, err)
+		tg.says(old)
+	}
+	if busy == 0 {
+		t.Error("it was never busy")
+	}
+	tg.unharmed()
+	tg.ends()
+}

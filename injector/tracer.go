@@ -43,9 +43,13 @@ type thread struct {
 	call bool
 	// signal is what it was about to receive; it gets it when it is let go.
 	signal unix.Signal
+	// asked: it has been interrupted, and has not stopped for that yet.
+	asked bool
 	// gone: the task has ended.
 	gone bool
-	regs unix.PtraceRegs
+	// known: regs were read in the stop that it is in.
+	known bool
+	regs  unix.PtraceRegs
 	// dirty: regs differ from the task's registers.
 	dirty bool
 }
@@ -101,7 +105,14 @@ func (t *tracer) begin(f func(*tracer) error) (err error) {
 		return err
 	}
 	defer t.files.close()
-	return errors.Join(f(t), t.letGo())
+	err = errors.Join(f(t), t.letGo())
+	// Those that are just stopping are let go properly, too: left to the kernel,
+	// their system calls would end with EINTR.
+	const moment = 5 * time.Millisecond
+	_, late := t.wait(time.Now().Add(moment), func() bool {
+		return !slices.ContainsFunc(t.threads, func(th *thread) bool { return th.asked && !th.gone && !th.stopped })
+	})
+	return errors.Join(err, late, t.letGo())
 }
 
 // awaitExit waits until a thread of this program has ended, which it is about to.
@@ -211,6 +222,7 @@ func (t *tracer) interrupt(th *thread) error {
 		}
 		return fmt.Errorf("pid %d: thread %d: interrupt: %w", th.pid, th.tid, err)
 	}
+	th.asked = true
 	return nil
 }
 
@@ -269,11 +281,11 @@ func (th *thread) take(ws unix.WaitStatus) {
 		th.gone, th.stopped = true, false
 		return
 	}
-	th.stopped, th.signal, th.group, th.call = true, 0, false, false
+	th.stopped, th.signal, th.group, th.call, th.known = true, 0, false, false, false
 	sig := ws.StopSignal()
 	switch int(ws) >> 16 {
 	case unix.PTRACE_EVENT_STOP:
-		th.group = sig != unix.SIGTRAP
+		th.group, th.asked = sig != unix.SIGTRAP, false
 	case 0:
 		th.call = sig == syscallStop
 		if !th.call {
@@ -288,7 +300,7 @@ const syscallStop = unix.SIGTRAP | 0x80
 // resume lets a stopped task run on, with the registers set for it, still
 // attached. request is PTRACE_CONT or PTRACE_SYSCALL.
 func (t *tracer) resume(th *thread, request int) error {
-	if err := t.flush(th); err != nil {
+	if err := t.hide(th); err != nil {
 		return err
 	}
 	if err := ptrace(request, th.tid, uintptr(th.signal)); err != nil {
@@ -296,6 +308,21 @@ func (t *tracer) resume(th *thread, request int) error {
 	}
 	th.stopped, th.signal = false, 0
 	return nil
+}
+
+// hide prepares a task to run on as if it had not been stopped.
+func (t *tracer) hide(th *thread) error {
+	if th.signal == 0 && !th.call {
+		if !th.known && !th.dirty {
+			if err := t.registers(th); err != nil || th.gone {
+				return err
+			}
+		}
+		if hideStop(&th.regs) {
+			th.dirty = true
+		}
+	}
+	return t.flush(th)
 }
 
 // flush writes changed registers.
@@ -315,6 +342,7 @@ func (t *tracer) registers(th *thread) error {
 	if err := unix.PtraceGetRegs(th.tid, &th.regs); err != nil {
 		return th.lost("get registers", err)
 	}
+	th.known = true
 	return nil
 }
 
@@ -347,7 +375,7 @@ func (t *tracer) letRun() error {
 			errs = append(errs, t.release(th))
 			continue
 		}
-		errs = append(errs, t.flush(th))
+		errs = append(errs, t.hide(th))
 		if err := ptrace(unix.PTRACE_DETACH, th.tid, uintptr(th.signal)); err != nil {
 			errs = append(errs, th.lost("detach", err))
 			continue
