@@ -49,6 +49,9 @@ type loan struct {
 // borrowLimit is how long one borrowed thread may take to come back.
 const borrowLimit = 100 * time.Millisecond
 
+// schedulingLimit is how long a thread that may run may wait for a processor.
+const schedulingLimit = 10 * borrowLimit
+
 // run has the target make system calls, in one of its own threads, which is
 // stopped only to be sent there. It returns when the last call has been made;
 // the thread may then still be about to leave the stub (see tracer.settle).
@@ -214,6 +217,7 @@ func (t *tracer) lend(tid int, calls []remoteCall, stub tail) (*loan, error) {
 // hold brings one thread to a stop that is no signal's delivery.
 func (t *tracer) hold(th *thread) (bool, error) {
 	const signals = 32
+	t.lender = th
 	for range signals {
 		if err := t.interrupt(th); err != nil || th.gone {
 			return false, err
@@ -297,7 +301,8 @@ func (l *loan) finish() (bool, error) {
 	if err := l.t.resume(l.th, unix.PTRACE_CONT); err != nil {
 		return false, err
 	}
-	deadline := time.Now().Add(borrowLimit)
+	// It is not held meanwhile: on a full machine it waits for a processor.
+	deadline := time.Now().Add(schedulingLimit)
 	patience := time.Now().Add(2 * time.Millisecond)
 	for {
 		var seen error
@@ -318,7 +323,7 @@ func (l *loan) finish() (bool, error) {
 			l.t.measure()
 			return true, nil
 		case !time.Now().Before(deadline):
-			return false, busyf("thread %d did not run for %v", l.th.tid, borrowLimit)
+			return false, busyf("thread %d did not run for %v", l.th.tid, schedulingLimit)
 		}
 		// It takes long: a full machine, or a call that was refused. Look.
 		patience = deadline

@@ -32,6 +32,7 @@ func (t *tracer) stopAll(deadline time.Time, safe func(pc uint64) bool) error {
 	if err := t.seizeSharers(); err != nil {
 		return err
 	}
+	t.stopping = true
 	for {
 		before := len(t.threads)
 		if err := t.stopSeized(deadline, safe); err != nil {

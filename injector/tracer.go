@@ -23,6 +23,10 @@ type tracer struct {
 	// claimed is the thread that stays attached from the first look at the
 	// ledger to the last write: no two tracers have it.
 	claimed *thread
+	// stopping: every thread that stops stays so. Otherwise only lender does;
+	// others get their signals and run on.
+	stopping bool
+	lender   *thread
 	// since is when the first thread was interrupted, stopped the longest time
 	// for which threads were held so far.
 	since   time.Time
@@ -269,8 +273,13 @@ func (t *tracer) poll() (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("pid %d: wait: %w", t.p.pid, err)
 	}
-	if th := t.byID[tid]; th != nil {
-		th.take(ws)
+	th := t.byID[tid]
+	if th == nil {
+		return true, nil
+	}
+	th.take(ws)
+	if th.stopped && !th.group && !t.stopping && th != t.lender {
+		return true, t.resume(th, unix.PTRACE_CONT)
 	}
 	return true, nil
 }
@@ -366,13 +375,16 @@ func (t *tracer) letGo() error {
 // letRun does the same, but for the thread that keeps other tracers away: that
 // one stays attached.
 func (t *tracer) letRun() error {
+	t.stopping, t.lender = false, nil
 	var errs []error
 	for _, th := range t.threads {
 		if th.gone || !th.stopped {
 			continue
 		}
 		if th == t.claimed {
-			errs = append(errs, t.release(th))
+			if !th.group {
+				errs = append(errs, t.resume(th, unix.PTRACE_CONT))
+			}
 			continue
 		}
 		errs = append(errs, t.hide(th))
