@@ -1,8 +1,12 @@
 package injector
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -480,5 +484,50 @@ func TestBusyIsNotNoticed(t *testing.T) {
 		t.Error("it was never busy")
 	}
 	tg.unharmed()
+	tg.ends()
+}
+
+// TestFilesAreNeverWritten: a forged ledger can name any address. What is
+// written there must not reach a file that the process could not write itself:
+// the kernel refuses shared mappings that are not writable.
+func TestFilesAreNeverWritten(t *testing.T) {
+	exe := compile(t, "shared", `
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	char byte;
+	int fd = open(argv[1], O_RDONLY), both = open(argv[1], O_RDWR);
+	void *shared = mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	void *writable = mmap(0, 4096, PROT_READ, MAP_SHARED, both, 0);
+	void *private = mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	dprintf(1, "ready\n%p %p %p\n", shared, writable, private);
+	return read(0, &byte, 1) != 0;
+}`)
+	file := filepath.Join(t.TempDir(), "file")
+	content := bytes.Repeat([]byte{0x90}, pageSize)
+	if err := os.WriteFile(file, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tg := startTarget(t, exec.Command(exe, file))
+	p, err := openProcess("/proc", tg.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	var at [3]uint64
+	if _, err := fmt.Sscanf(<-tg.lines, "%v %v %v", &at[0], &at[1], &at[2]); err != nil {
+		t.Fatal(err)
+	}
+	for i, private := range []bool{false, false, true} {
+		if err := p.writeAt([]byte{0xe9}, at[i]); (err == nil) != private {
+			t.Errorf("mapping %d: %v", i, err)
+		}
+	}
+	if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, content) {
+		t.Errorf("the file has changed: % x, %v", now[:8], err)
+	}
 	tg.ends()
 }
