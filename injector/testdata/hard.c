@@ -96,6 +96,21 @@ static void *in_recv(void *arg)
 	return arg;
 }
 
+static void *in_send(void *arg)
+{
+	int pair[2];
+	static char much[65536];
+	struct timeval long_time = { .tv_sec = 1000 };
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ||
+	    setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &long_time, sizeof long_time))
+		fail("socketpair");
+	while (send(pair[0], much, sizeof much, MSG_DONTWAIT) > 0)
+		;
+	send(pair[0], much, sizeof much, 0);
+	fail("send");
+	return arg;
+}
+
 static void *in_poll(void *arg)
 {
 	poll(NULL, 0, 1000 * 1000);
@@ -115,7 +130,7 @@ static int semaphore = -1;
 
 static void blocked(void)
 {
-	void *(*calls[])(void *) = { in_epoll, in_semtimedop, in_sigtimedwait, in_recv, in_poll, in_nanosleep };
+	void *(*calls[])(void *) = { in_epoll, in_semtimedop, in_sigtimedwait, in_recv, in_send, in_poll, in_nanosleep };
 	pthread_t t;
 	sigset_t set;
 	sigemptyset(&set);
