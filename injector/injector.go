@@ -204,6 +204,7 @@ func (in *Injector) patient(ctx context.Context, c candidate, op operation, aske
 	defer timer.Stop()
 	select {
 	case r := <-done:
+		r.makePrintable()
 		return r
 	case <-timer.C:
 		r := &Result{PID: c.pid, Patches: []Patch{}}

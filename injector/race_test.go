@@ -531,3 +531,24 @@ int main(int argc, char **argv)
 	}
 	tg.ends()
 }
+
+// TestTextsOfAProcessArePrintable: its name can hold what a terminal obeys.
+func TestTextsOfAProcessArePrintable(t *testing.T) {
+	exe := compile(t, "named", `
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+int main(void)
+{
+	char byte;
+	prctl(PR_SET_NAME, "a\033]0;b\a\nc");
+	dprintf(1, "ready\n");
+	return read(0, &byte, 1) != 0;
+}`)
+	tg := startTarget(t, exec.Command(exe))
+	rs, err := New(Options{}).Status(background(), only(tg.pid))
+	if r := result(t, NotApplied, rs, err); r.Command != "a?]0;b??c" {
+		t.Errorf("its name is %q", r.Command)
+	}
+	tg.ends()
+}

@@ -1,6 +1,10 @@
 package injector
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode"
+)
 
 // Word is the outcome for one process, exactly one of the constants.
 type Word string
@@ -72,4 +76,30 @@ type Patch struct {
 	Time       time.Time `json:"time"`
 	References []string  `json:"references,omitempty"`
 	Functions  []string  `json:"functions"`
+}
+
+// makePrintable replaces what a terminal would obey in the texts that come from
+// the process: its name, those of its files and what its ledger says.
+func (r *Result) makePrintable() {
+	if r == nil {
+		return
+	}
+	texts := []*string{&r.Command, &r.Library, &r.BuildID, &r.Reason}
+	for i := range r.Patches {
+		p := &r.Patches[i]
+		texts = append(texts, &p.ID, &p.Name, &p.Set, &p.SetVersion, &p.Patch, &p.Library, &p.BuildID)
+		for _, list := range [][]string{p.References, p.Functions} {
+			for i := range list {
+				texts = append(texts, &list[i])
+			}
+		}
+	}
+	for _, s := range texts {
+		*s = strings.Map(func(c rune) rune {
+			if unicode.IsPrint(c) {
+				return c
+			}
+			return '?'
+		}, *s)
+	}
 }
