@@ -24,7 +24,11 @@ var (
 
 // blocked is the error of a process that cannot be patched however often it is
 // tried; reason completes the sentence "it can't be patched, because ...".
-type blocked struct{ reason string }
+type blocked struct {
+	reason string
+	// again: it is worth another try in a moment.
+	again bool
+}
 
 func (b blocked) Error() string { return b.reason }
 

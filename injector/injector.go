@@ -214,13 +214,15 @@ func (in *Injector) patient(ctx context.Context, c candidate, op operation, aske
 
 // one runs an operation on one process. It answers nil for a process that was
 // not asked for by its id and that the operation does not concern. A process
-// that is loading a library, whose main thread is just ending or that calls
-// exec is looked at again.
+// that is loading a library, whose main thread is just ending, that calls exec
+// or that somebody traces is looked at again.
 func (in *Injector) one(ctx context.Context, c candidate, op operation, asked bool) *Result {
 	const tries, pause = 4, time.Millisecond
 	for try := 1; ; try++ {
 		r, err := in.attempt(ctx, c, op, asked)
-		if try == tries || !errors.Is(err, errBusy) && !errors.Is(err, ErrGone) {
+		var b blocked
+		again := errors.Is(err, errBusy) || errors.Is(err, ErrGone) || errors.As(err, &b) && b.again
+		if try == tries || !again {
 			return r
 		}
 		if _, gone := readStat(in.opts.Proc, c.pid); gone != nil {

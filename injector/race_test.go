@@ -2,6 +2,7 @@ package injector
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/lpbuild/lpbuild/livepatch"
@@ -551,4 +553,54 @@ int main(void)
 		t.Errorf("its name is %q", r.Command)
 	}
 	tg.ends()
+}
+
+// TestTwoInjectorsAtOnce: each gets an answer, and the process is none the
+// worse for it.
+func TestTwoInjectorsAtOnce(t *testing.T) {
+	f := newFixture(t, "stock")
+	first, second := f.container(t, 2, "answer"), f.container(t, 3, "answer", "second")
+	for _, name := range []string{"signals", "chain", "computing", "blocked"} {
+		t.Run(name, func(t *testing.T) {
+			tg := f.startHard(t, name)
+			words := make(chan string, 1000)
+			var both errgroup.Group
+			for _, c := range []*livepatch.Container{first, second} {
+				both.Go(func() error {
+					in := New(Options{})
+					for range 40 {
+						for _, do := range []func(context.Context, Selection, []*livepatch.Container) ([]Result, error){
+							in.Replace, in.Revert,
+						} {
+							rs, err := do(background(), only(tg.pid), []*livepatch.Container{c})
+							if err != nil {
+								return err
+							}
+							switch rs[0].Word {
+							case Failed, Gone, Foreign, NotLoaded:
+								return fmt.Errorf("%s: %w", rs[0].Word, rs[0].Err)
+							}
+							words <- string(rs[0].Word)
+						}
+					}
+					return nil
+				})
+			}
+			if err := both.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			close(words)
+			count := make(map[string]int)
+			for w := range words {
+				count[w]++
+			}
+			t.Log(count)
+			if _, err := New(Options{}).Revert(background(), only(tg.pid), nil); err != nil {
+				t.Fatal(err)
+			}
+			tg.says(old)
+			tg.unharmed()
+			tg.ends()
+		})
+	}
 }

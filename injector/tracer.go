@@ -164,7 +164,8 @@ func (t *tracer) refusal(pid, tid int) error {
 	case st.State == 'Z' || st.State == 'X':
 		return nil
 	case st.TracerPid != 0:
-		return blockedf("thread %d is traced by process %d already", tid, st.TracerPid)
+		// Another injector lets go soon, a debugger does not.
+		return blocked{reason: fmt.Sprintf("thread %d is traced by process %d already", tid, st.TracerPid), again: true}
 	}
 	return fmt.Errorf("pid %d: thread %d: attach: %w", pid, tid, ErrPermission)
 }
