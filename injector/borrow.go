@@ -139,7 +139,11 @@ func (t *tracer) freeTail(room []tail, size int) (tail, error) {
 func (t *tracer) sweep(dirty []tail) error {
 	for _, s := range dirty {
 		for _, th := range t.threads {
-			if th.stopped && s.holds(th.regs.Rip) {
+			in, err := t.uses(th, s)
+			if err != nil {
+				return err
+			}
+			if in {
 				return busyf("thread %d is still inside a stub", th.tid)
 			}
 		}
@@ -148,6 +152,22 @@ func (t *tracer) sweep(dirty []tail) error {
 		}
 	}
 	return nil
+}
+
+// uses says whether a stopped thread is inside a stub, or a signal handler of
+// it will return there.
+func (t *tracer) uses(th *thread, s tail) (bool, error) {
+	if !th.stopped || th.gone {
+		return false, nil
+	}
+	if s.holds(th.regs.Rip) {
+		return true, nil
+	}
+	if !t.status.handlesSignals() {
+		return false, nil
+	}
+	frames, err := t.signalFrames(th.regs.Rsp, t.p.maps, time.Now().Add(borrowLimit))
+	return slices.ContainsFunc(frames, func(f signalFrame) bool { return s.holds(f.pc) }), err
 }
 
 // lenders lists the threads to ask, those that sleep in a system call first:

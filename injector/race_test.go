@@ -604,3 +604,63 @@ func TestTwoInjectorsAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestStubsLeftBehind: where every room for a stub is taken by what killed
+// injectors have left, it is cleared, unless a thread is still in it.
+func TestStubsLeftBehind(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	tg := f.startHard(t, "plain")
+	p, _ := f.locate(t, tg, "answer")
+	defer p.close()
+	in := New(Options{})
+	j := &job{ctx: background(), in: in, p: p, result: &Result{}}
+	if err := j.look(); err != nil {
+		t.Fatal(err)
+	}
+	loop := append([]byte(stubMagic), 0xeb, 0xfe) // a stub that never ends
+	room := tails(j.objs)
+	for _, s := range room {
+		if err := p.writeAt(loop, s.address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var home unix.PtraceRegs
+	move := func(to func(*thread) unix.PtraceRegs) {
+		t.Helper()
+		err := trace(p, func(tr *tracer) error {
+			if err := j.claim(tr); err != nil {
+				return err
+			}
+			th := tr.threads[0]
+			if ok, err := tr.hold(th); err != nil || !ok {
+				return errors.Join(err, errors.New("the thread can't be held"))
+			}
+			if err := tr.registers(th); err != nil {
+				return err
+			}
+			th.regs, th.dirty = to(th), true
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(func(th *thread) unix.PtraceRegs {
+		home = th.regs
+		return inStub(th.regs, room[0].address+uint64(len(stubMagic)))
+	})
+	rs, err := in.Apply(background(), only(tg.pid), set)
+	result(t, Busy, rs, err)
+	move(func(*thread) unix.PtraceRegs { return home })
+	rs, err = in.Apply(background(), only(tg.pid), set)
+	result(t, Applied, rs, err)
+	tg.says(v2)
+	for _, s := range room {
+		mem := make([]byte, s.size)
+		if err := p.readAt(mem, s.address); err != nil || len(bytes.Trim(mem, "\x00")) > 0 {
+			t.Errorf("a stub is left at %#x: %v", s.address, err)
+		}
+	}
+	tg.ends()
+}
