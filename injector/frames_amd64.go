@@ -28,12 +28,24 @@ const (
 // (rt_sigreturn). Every C library has it, and unwinders know it by its bytes.
 var restorer = []byte{0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05}
 
-// handlesSignals says whether the process has a handler for any signal but the
-// two that glibc keeps for itself, 32 (cancellation) and 33 (setuid of all
-// threads), which are not looked for in a process that has no other.
-func (st procStatus) handlesSignals() bool {
-	const internal = 1<<31 | 1<<32
-	return st.SigCgt&^internal != 0
+// glibcSignals are the two signals that glibc keeps for itself, 32 for
+// cancellation and 33 for setuid of all threads. Nearly every process with
+// threads has a handler for them.
+const glibcSignals = 1<<31 | 1<<32
+
+// mayBeInHandler says whether a thread may execute a signal handler, so that
+// there can be a signal frame. A handler of glibc's own runs with its signal
+// blocked (it has no SA_NODEFER); of others that is not known.
+func (t *tracer) mayBeInHandler(th *thread) bool {
+	caught := t.status.SigCgt
+	if caught&^glibcSignals != 0 {
+		return true
+	}
+	if caught == 0 {
+		return false
+	}
+	blocked, err := signalMask(th.tid)
+	return err != nil || blocked&caught != 0
 }
 
 // stackChunk is how much of a stack is read at once, in bytes.

@@ -38,7 +38,7 @@ func (j *job) moveThreads(t *tracer, c *composed, deadline time.Time) error {
 		if err := c.moveThread(t, th); err != nil {
 			return err
 		}
-		if !t.status.handlesSignals() {
+		if !t.mayBeInHandler(th) {
 			continue
 		}
 		if err := j.moveFrames(t, c, th, deadline); err != nil {

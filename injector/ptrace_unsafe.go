@@ -49,6 +49,20 @@ func causedByCode(tid int) bool {
 	return false
 }
 
+// signalMask gives the signals that a thread has blocked: bit n-1 is signal n
+// (PTRACE_GETSIGMASK, Linux 3.11).
+// Precondition: the thread is in a ptrace stop of this one.
+func signalMask(tid int) (uint64, error) {
+	const getSignalMask = 0x420a
+	var mask uint64
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, getSignalMask, uintptr(tid),
+		unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return mask, nil
+}
+
 func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func leBytes(v uint64) []byte { return binary.LittleEndian.AppendUint64(nil, v) }

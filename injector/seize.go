@@ -1,0 +1,89 @@
+package injector
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// seize attaches to one task without stopping it. It reports whether the task
+// is there to be traced: one that has ended meanwhile is not an error.
+func (t *tracer) seize(pid, tid int) (*thread, error) {
+	if th := t.byID[tid]; th != nil {
+		return th, nil
+	}
+	switch err := unix.PtraceSeize(tid); {
+	case err == nil:
+	case errors.Is(err, unix.ESRCH):
+		return nil, nil
+	case errors.Is(err, unix.EPERM):
+		return nil, t.refusal(pid, tid)
+	default:
+		return nil, fmt.Errorf("pid %d: thread %d: attach: %w", pid, tid, err)
+	}
+	th := &thread{tid: tid, pid: pid}
+	t.byID[tid] = th
+	t.threads = append(t.threads, th)
+	return th, nil
+}
+
+// refusal explains an EPERM of PTRACE_SEIZE; nil means that the task has ended.
+func (t *tracer) refusal(pid, tid int) error {
+	st, err := readTaskStatus(t.p.proc, pid, tid)
+	if errors.Is(err, ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case st.State == 'Z' || st.State == 'X':
+		return nil
+	case st.TracerPid != 0:
+		// Another injector lets go soon, a debugger does not.
+		return blocked{reason: fmt.Sprintf("thread %d is traced by process %d already", tid, st.TracerPid), again: true}
+	}
+	return fmt.Errorf("pid %d: thread %d: attach: %w", pid, tid, ErrPermission)
+}
+
+// seizeAll attaches to every thread of the process that is listed. It reports
+// whether all of them were attached before, and are all that there are: a thread
+// that ends while the list is made cuts it short, and may have started another.
+func (t *tracer) seizeAll() (bool, error) {
+	tids, err := t.files.listTasks()
+	if err != nil {
+		return false, err
+	}
+	complete, err := t.seizeEach(t.p.pid, tids)
+	if err != nil || !complete {
+		return false, err
+	}
+	t.status, err = t.files.readStatus()
+	return t.status.Threads == len(tids), err
+}
+
+func (t *tracer) seizeTasks(pid int) error {
+	tids, err := listTasks(t.p.proc, pid)
+	if err != nil {
+		return err
+	}
+	_, err = t.seizeEach(pid, tids)
+	return err
+}
+
+func (t *tracer) seizeEach(pid int, tids []int) (bool, error) {
+	before := len(t.threads)
+	complete := true
+	for _, tid := range tids {
+		th, err := t.seize(pid, tid)
+		if err != nil {
+			return false, err
+		}
+		// A main thread that has ended stays in the list.
+		if tid != pid && (th == nil || th.gone) {
+			complete = false
+		}
+	}
+	return complete && len(t.threads) == before, nil
+}

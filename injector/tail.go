@@ -1,0 +1,111 @@
+package injector
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A tail is room for a stub: the end of the last page of an object's code,
+// behind everything that the linker put there, zero in the file. Nothing
+// executes it and nothing reads it.
+type tail struct {
+	address uint64
+	size    int
+}
+
+// holds says whether a program counter is inside.
+func (s tail) holds(pc uint64) bool { return pc >= s.address && pc < s.address+uint64(s.size) }
+
+// tails are the room that the objects of a process offer.
+func tails(objs []*object) []tail {
+	var out []tail
+	for _, o := range objs {
+		if o.file == nil {
+			continue
+		}
+		vaddr, n := o.file.TextTail()
+		if n >= len(stubMagic)+64 {
+			out = append(out, tail{o.addr(vaddr), n})
+		}
+	}
+	return out
+}
+
+// freeTail picks room that is clean. Room with a stub in it is left behind by
+// an injector that was killed; its thread is most likely long gone from there,
+// but that is only known when all are stopped: see sweep.
+func (t *tracer) freeTail(room []tail, size int) (tail, error) {
+	var dirty []tail
+	for _, s := range room {
+		if s.size < size {
+			continue
+		}
+		mem := make([]byte, s.size)
+		if err := t.p.readAt(mem, s.address); err != nil {
+			if errors.Is(err, ErrGone) {
+				return tail{}, err
+			}
+			continue
+		}
+		switch {
+		case len(bytes.Trim(mem, "\x00")) == 0:
+			return s, nil
+		case bytes.HasPrefix(mem, []byte(stubMagic)):
+			dirty = append(dirty, s)
+		}
+	}
+	if len(dirty) == 0 {
+		return tail{}, blockedf("no object of it has %d unused bytes behind its code", size)
+	}
+	if err := t.stopAll(time.Now().Add(borrowLimit), nil); err != nil {
+		return tail{}, err
+	}
+	err := t.sweep(dirty)
+	return dirty[0], errors.Join(err, t.letRun())
+}
+
+// sweep clears stubs left behind. Precondition: all threads are stopped.
+func (t *tracer) sweep(dirty []tail) error {
+	for _, s := range dirty {
+		for _, th := range t.threads {
+			in, err := t.uses(th, s)
+			if err != nil {
+				return err
+			}
+			if in {
+				return busyf("thread %d is still inside a stub", th.tid)
+			}
+		}
+		if err := t.p.writeAt(make([]byte, s.size), s.address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uses says whether a stopped thread is inside a stub, or a signal handler of
+// it will return there.
+func (t *tracer) uses(th *thread, s tail) (bool, error) {
+	if !th.stopped || th.gone {
+		return false, nil
+	}
+	if s.holds(th.regs.Rip) {
+		return true, nil
+	}
+	if !t.mayBeInHandler(th) {
+		return false, nil
+	}
+	frames, err := t.signalFrames(th.regs.Rsp, t.p.maps, time.Now().Add(borrowLimit))
+	return slices.ContainsFunc(frames, func(f signalFrame) bool { return s.holds(f.pc) }), err
+}
+
+// clear takes a stub away that nobody is in.
+func (t *tracer) clear(s tail) error {
+	if err := t.p.writeAt(make([]byte, s.size), s.address); err != nil {
+		return fmt.Errorf("clear the stub: %w", err)
+	}
+	return nil
+}
