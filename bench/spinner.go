@@ -16,6 +16,8 @@ type spinner struct {
 	cmd *exec.Cmd
 	pid int
 	out *bufio.Reader
+	// window is the least time for which each step is observed.
+	window time.Duration
 }
 
 // A step is one thing to do to the spinner: what it costs is appended to
@@ -26,6 +28,9 @@ type step struct {
 	answer  int
 	do      func() error
 }
+
+// quietWindow is the least time for which any step is observed.
+const quietWindow = 10 * time.Millisecond
 
 func (b *workbench) start(ctx context.Context, others int, busy bool) (*spinner, error) {
 	args := []string{fmt.Sprint(others)}
@@ -61,9 +66,11 @@ func (s *spinner) steps(steps ...step) error {
 		if _, _, err := s.report(); err != nil {
 			return err
 		}
+		end := time.Now().Add(max(s.window, quietWindow))
 		if err := st.do(); err != nil {
 			return fmt.Errorf("%s: %w", st.name, err)
 		}
+		time.Sleep(time.Until(end))
 		gap, answer, err := s.report()
 		if err != nil {
 			return err
