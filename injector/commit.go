@@ -84,7 +84,13 @@ func (j *job) claim(t *tracer) error {
 	if j.maps, err = j.p.mappings(); err != nil {
 		return err
 	}
-	now, err := readLedger(j.p, j.maps)
+	return j.sameLedger(j.maps)
+}
+
+// sameLedger answers errLedgerChanged if the ledger is not the one that look
+// has read.
+func (j *job) sameLedger(maps []mapping) error {
+	now, err := readLedger(j.p, maps)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package injector
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -42,7 +43,7 @@ func (j *job) run() error {
 	}
 	now, err := j.active()
 	if err != nil {
-		return err
+		return j.doubt(err)
 	}
 	j.result.Patches = j.patches(now)
 	switch j.op.kind {
@@ -58,12 +59,31 @@ func (j *job) run() error {
 	case opRevert:
 		j.concerned = j.led != nil
 	}
-	matches := j.matches()
-	g, err := j.decide(matches)
-	if err != nil || g == nil {
+	g, err := j.decide(j.matches())
+	if err == nil && g != nil {
+		err = j.carryOut(g)
+	}
+	return j.doubt(err)
+}
+
+// doubt looks again before it is said that something stands in the way: it may
+// have been the work of another injector, half done when it was looked at.
+func (j *job) doubt(err error) error {
+	var (
+		isBlocked blocked
+		isForeign *foreign
+	)
+	if !errors.As(err, &isBlocked) && !errors.As(err, &isForeign) {
 		return err
 	}
-	return j.carryOut(g)
+	maps, e := j.p.mappings()
+	if e != nil {
+		return err
+	}
+	if e := j.sameLedger(maps); errors.Is(e, errLedgerChanged) {
+		return e
+	}
+	return err
 }
 
 // look reads what is to be known of the process, with nothing stopped.

@@ -316,11 +316,7 @@ func findLedger(m readerAt, s span) (*ledger, error) {
 
 // readLedgerAt reads the ledger whose control page lies at addr.
 func readLedgerAt(m readerAt, addr uint64) (*ledger, error) {
-	page := make([]byte, pageSize)
-	if err := m.readAt(page, addr); err != nil {
-		return nil, err
-	}
-	c, err := decodeControl(page)
+	c, err := readControl(m, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -340,6 +336,25 @@ func readLedgerAt(m readerAt, addr uint64) (*ledger, error) {
 		at = r.prev
 	}
 	return l, l.index()
+}
+
+// readControl reads the control page at addr. Another injector may write it at
+// this very moment, and half of each is neither: what looks damaged is read
+// again, for longer than a write takes.
+func readControl(m readerAt, addr uint64) (*control, error) {
+	const tries, pause = 6, 100 * time.Microsecond
+	page := make([]byte, pageSize)
+	for try := 1; ; try++ {
+		if err := m.readAt(page, addr); err != nil {
+			return nil, err
+		}
+		c, err := decodeControl(page)
+		var f *foreign
+		if try == tries || !errors.As(err, &f) {
+			return c, err
+		}
+		nanosleep(pause << try)
+	}
 }
 
 // index fills detours and checks that what is active refers to what is there.

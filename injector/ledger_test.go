@@ -147,6 +147,32 @@ func TestLedgerOfANewerReleaseIsLeftAlone(t *testing.T) {
 	}
 }
 
+// tornMemory shows half of an older control page the first times that the page
+// is read, as if it were being written.
+type tornMemory struct {
+	memory
+	reads int
+}
+
+func (m *tornMemory) readAt(buf []byte, addr uint64) error {
+	if err := m.memory.readAt(buf, addr); err != nil || addr != ledgerAt || len(buf) < pageSize {
+		return err
+	}
+	if m.reads++; m.reads < 4 {
+		copy(buf[pageSize/2:], (&control{sequence: 1}).encode()[pageSize/2:])
+		copy(buf[:20], (&control{sequence: 1}).encode())
+	}
+	return nil
+}
+
+func TestLedgerThatIsBeingWritten(t *testing.T) {
+	m := &tornMemory{memory: sampleMemory(t)}
+	l, err := readLedger(m, []mapping{ledgerMapping})
+	if err != nil || len(l.records) != 1 {
+		t.Fatalf("%+v, %v", l, err)
+	}
+}
+
 func badActive(index uint32) *control {
 	return &control{newest: recordAt, slots: []uint64{1}, active: []activeRef{{recordAt, index}}}
 }
