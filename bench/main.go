@@ -35,6 +35,9 @@ func main() {
 	}
 }
 
+// row is the format of a line of the table.
+const row = "%-9s %-23s %-23s %-23s %-23s %-23s %s\n"
+
 func bench(ctx context.Context, rounds int) error {
 	dir, err := os.MkdirTemp("", "lpbuild-bench-")
 	if err != nil {
@@ -46,7 +49,7 @@ func bench(ctx context.Context, rounds int) error {
 		return err
 	}
 	fmt.Printf("largest stop as the target sees it, µs: median (minimum … maximum) of %d\n", rounds)
-	fmt.Printf("%-12s %-24s %-24s %-24s %-24s %s\n", "threads", "nothing", "floor", "apply", "revert", "apply/floor")
+	fmt.Printf(row, "threads", "nothing", "floor", "apply", "replace", "revert", "apply/floor")
 	for _, load := range []struct {
 		name   string
 		others int
@@ -64,11 +67,12 @@ func bench(ctx context.Context, rounds int) error {
 // and a longer step would see more of that than a shorter one.
 const busyWindow = 100 * time.Millisecond
 
-// A workbench holds the programs to measure and the container to apply.
+// A workbench holds the programs to measure and the containers to apply: first
+// makes the function answer 2, next 3.
 type workbench struct {
-	dir    string
-	rounds int
-	set    []*livepatch.Container
+	dir         string
+	rounds      int
+	first, next []*livepatch.Container
 }
 
 func (b *workbench) path(name string) string { return filepath.Join(b.dir, name) }
@@ -95,25 +99,37 @@ func (b *workbench) prepare(ctx context.Context) error {
 		return err
 	}
 	build.NEVRA, build.Package, build.Arch, build.Library = "answer-1-1.x86_64", "answer", "x86_64", "/usr/lib64/libanswer.so.1"
-	patch := builder.Patch{
-		Name: "patch", Dir: source("patch"), Source: source("patch/patch.c"), Template: source("patch/patch.in"),
-	}
-	made, err := builder.Make(ctx, patch, []*elfinfo.Build{build}, builder.Options{OutDir: b.dir, Set: "bench", SetVersion: "1"})
-	if err != nil {
+	if b.first, err = b.container(ctx, build, 2); err != nil {
 		return err
 	}
+	b.next, err = b.container(ctx, build, 3)
+	return err
+}
+
+// container makes the function answer value.
+func (b *workbench) container(ctx context.Context, build *elfinfo.Build, value int) ([]*livepatch.Container, error) {
+	dir := filepath.Join("bench", "testdata", "patch")
+	patch := builder.Patch{
+		Name: "patch", Dir: dir, Source: filepath.Join(dir, "patch.c"), Template: filepath.Join(dir, "patch.in"),
+	}
+	made, err := builder.Make(ctx, patch, []*elfinfo.Build{build}, builder.Options{
+		OutDir: b.path(fmt.Sprint(value)), Set: "bench", SetVersion: fmt.Sprint(value), Flags: []string{fmt.Sprintf("-DVALUE=%d", value)},
+	})
+	if err != nil {
+		return nil, err
+	}
 	if made[0].Err != nil {
-		return made[0].Err
+		return nil, made[0].Err
 	}
 	c, err := livepatch.OpenContainer(made[0].Container)
-	b.set = []*livepatch.Container{c}
-	return err
+	return []*livepatch.Container{c}, err
 }
 
 // measure prints one line of the table. Every round has a new process, so that
 // each apply is a first one: memory is mapped and detours are installed.
 func (b *workbench) measure(ctx context.Context, name string, others int, busy bool) error {
-	var nothing, floor, apply, revert []time.Duration
+	in, only := injector.New(injector.Options{}), injector.Selection{}
+	var nothing, floor, apply, replace, revert []time.Duration
 	for range b.rounds {
 		s, err := b.start(ctx, others, busy)
 		if err != nil {
@@ -122,11 +138,13 @@ func (b *workbench) measure(ctx context.Context, name string, others int, busy b
 		if busy {
 			s.window = busyWindow
 		}
+		only.PIDs = []int{s.pid}
 		err = s.steps(
 			step{"nothing", &nothing, 1, func() error { return nil }},
 			step{"floor", &floor, 1, func() error { return b.floor(ctx, s.pid) }},
-			step{"apply", &apply, 2, func() error { return b.operate(ctx, s.pid, injector.Applied) }},
-			step{"revert", &revert, 1, func() error { return b.operate(ctx, s.pid, injector.Reverted) }},
+			step{"apply", &apply, 2, func() error { return done(injector.Applied)(in.Apply(ctx, only, b.first)) }},
+			step{"replace", &replace, 3, func() error { return done(injector.Replaced)(in.Replace(ctx, only, b.next)) }},
+			step{"revert", &revert, 1, func() error { return done(injector.Reverted)(in.Revert(ctx, only, nil)) }},
 		)
 		s.stop()
 		if err != nil {
@@ -134,7 +152,7 @@ func (b *workbench) measure(ctx context.Context, name string, others int, busy b
 		}
 	}
 	ratio := float64(median(apply)) / float64(median(floor))
-	fmt.Printf("%-12s %-24s %-24s %-24s %-24s %.2f\n", name, show(nothing), show(floor), show(apply), show(revert), ratio)
+	fmt.Printf(row, name, show(nothing), show(floor), show(apply), show(replace), show(revert), fmt.Sprintf("%.2f", ratio))
 	return nil
 }
 
@@ -147,23 +165,17 @@ func (b *workbench) floor(ctx context.Context, pid int) error {
 	return nil
 }
 
-// operate applies the set or reverts it.
-func (b *workbench) operate(ctx context.Context, pid int, want injector.Word) error {
-	in, sel := injector.New(injector.Options{}), injector.Selection{PIDs: []int{pid}}
-	var results []injector.Result
-	var err error
-	if want == injector.Applied {
-		results, err = in.Apply(ctx, sel, b.set)
-	} else {
-		results, err = in.Revert(ctx, sel, nil)
+// done checks the result of an operation on one process.
+func done(want injector.Word) func([]injector.Result, error) error {
+	return func(results []injector.Result, err error) error {
+		if err != nil {
+			return err
+		}
+		if len(results) != 1 || results[0].Word != want {
+			return fmt.Errorf("%+v, want %s", results, want)
+		}
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	if len(results) != 1 || results[0].Word != want {
-		return fmt.Errorf("%+v, want %s", results, want)
-	}
-	return nil
 }
 
 func median(d []time.Duration) time.Duration {
