@@ -3,6 +3,7 @@ package versions
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/rpmpack"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
@@ -420,6 +422,31 @@ func TestSameBuildInTwoPackages(t *testing.T) {
 	}
 	if fresh, err := NewBuilds(ctx, req, l.options()); err != nil || len(fresh) != 0 {
 		t.Errorf("new builds %v, %v", fresh, err)
+	}
+}
+
+// Whoever reads in the store finds every file there while others fill it.
+func TestOneStoreForManyDownloads(t *testing.T) {
+	l := newLab(t, "1.9")
+	for range 20 {
+		opts := l.options()
+		opts.Store = t.TempDir()
+		var g errgroup.Group
+		for range 6 {
+			req := l.request("demo")
+			req.ProjectDir = t.TempDir()
+			req.Repositories[0].Keys = []string{filepath.Join(l.project, "keys/lab.asc")}
+			g.Go(func() error {
+				lock, err := Download(ctx, req, opts)
+				if err == nil && len(lock.Builds) != 1 {
+					err = fmt.Errorf("%d builds", len(lock.Builds))
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lpbuild/lpbuild/elfinfo"
 	"github.com/lpbuild/lpbuild/versions/rpmfile"
 	"github.com/lpbuild/lpbuild/versions/rpmmd"
@@ -27,6 +29,7 @@ import (
 //	libraries/SHA256/manifest.json what was unpacked below root/, with digests
 //	libraries/SHA256/root/lib64/…  the package's own layout: ld.so, libc, libm, …
 //	debug/SHA256/…                 the same of packages with debug symbols
+//	libraries/SHA256.lock          held while a tree is written
 //
 // It can be deleted at any time. Several processes may use it at once.
 type Store struct{ dir string }
@@ -194,15 +197,23 @@ func (m *manifest) has(name string) bool {
 // Precondition: the package is verified.
 func (s *Store) tree(ctx context.Context, k kind, p *rpmfile.Package, sum string, want func(*rpmfile.File) bool, need []string) (string, error) {
 	dir := filepath.Join(s.dir, string(k), sum)
+	if old, err := readTree(dir); err == nil && hasAll(old, need) {
+		return filepath.Join(dir, "root"), nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lockTree(dir)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	old, err := readTree(dir)
-	if err == nil && hasAll(old, need) {
+	if err == nil && hasAll(old, need) { // somebody else's work while we waited
 		return filepath.Join(dir, "root"), nil
 	}
 	keep := func(f *rpmfile.File) bool {
 		return want(f) || old != nil && old.has(f.Path)
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", err
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
 	if err != nil {
@@ -224,27 +235,43 @@ func hasAll(m *manifest, need []string) bool {
 	return true
 }
 
-// replaceDir puts tmp in the place of dir. Another process may do the same
-// with the same content at the same time: whose stays does not matter.
-func replaceDir(tmp, dir string) error {
-	for range 10 {
-		err := os.Rename(tmp, dir)
-		if !errors.Is(err, fs.ErrExist) { // ENOTEMPTY
-			return err
-		}
-		old, err := os.MkdirTemp(filepath.Dir(dir), ".old-")
-		if err != nil {
-			return err
-		}
-		err = os.Rename(dir, filepath.Join(old, "x"))
-		if rerr := os.RemoveAll(old); rerr != nil {
-			return rerr
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+// lockTree lets one writer at a time, of this process or another, at a tree.
+// The lock goes with the descriptor, so a writer that dies leaves none.
+func lockTree(dir string) (unlock func() error, err error) {
+	f, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
 		}
 	}
-	return fmt.Errorf("%s: other processes keep replacing it", dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: lock: %w", f.Name(), err), f.Close())
+	}
+	return f.Close, nil
+}
+
+// replaceDir puts tmp in the place of dir. Where there is a dir already the two
+// change places in one step, so that whoever reads there finds every file at
+// every moment.
+//
+// Precondition: the tree is locked.
+func replaceDir(tmp, dir string) error {
+	err := os.Rename(tmp, dir)
+	if !errors.Is(err, fs.ErrExist) { // ENOTEMPTY
+		return err
+	}
+	err = unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, dir, unix.RENAME_EXCHANGE)
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil { // a file system that can't exchange
+		return err
+	}
+	return os.Rename(tmp, dir)
 }
 
 // unpack fills an empty folder: root/ and manifest.json.
