@@ -20,7 +20,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 # Mounting scratch roots and looking into processes takes root. Everything is compiled as the user who calls make.
 ifneq ($(shell id -u),0)
-AS_ROOT := sudo env PATH=$(PATH) CI=true GOFLAGS=-buildvcs=false
+AS_ROOT := sudo env PATH=$(PATH) CI=true LPBUILD_SOAK=$(LPBUILD_SOAK) GOFLAGS=-buildvcs=false
 EXEC    := -exec "$(AS_ROOT)"
 endif
 
@@ -59,7 +59,7 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 
 .PHONY: soak
 soak: ## the tests with running processes SOAK (10) times over
-	$(GO) test $(EXEC) -count=$(SOAK) -timeout 0 ./injector ./rpmhook ./pipeline ./e2e/...
+	LPBUILD_SOAK=1 $(GO) test $(EXEC) -count=$(SOAK) -timeout 0 ./injector ./rpmhook ./pipeline ./e2e/...
 
 .PHONY: bench
 bench: ## how long an apply stops its target, beside the least possible; ROUNDS (20) of each

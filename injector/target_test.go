@@ -286,3 +286,12 @@ func result(t testing.TB, word Word, rs []Result, err error) Result {
 }
 
 func background() context.Context { return context.Background() }
+
+// rounds is how often a test repeats: few times as a rule, many where a soak is
+// asked for (LPBUILD_SOAK, make soak).
+func rounds(few, many int) int {
+	if os.Getenv("LPBUILD_SOAK") != "" {
+		return many
+	}
+	return few
+}
