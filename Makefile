@@ -58,8 +58,9 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 	GO=$(GO) tools/fuzz $(FUZZTIME)
 
 .PHONY: soak
+soak: export LPBUILD_SOAK := 1
 soak: ## the tests with running processes SOAK (10) times over
-	LPBUILD_SOAK=1 $(GO) test $(EXEC) -count=$(SOAK) -timeout 0 ./injector ./rpmhook ./pipeline ./e2e/...
+	$(GO) test $(EXEC) -count=$(SOAK) -timeout 0 ./injector ./rpmhook ./pipeline ./e2e/...
 
 .PHONY: bench
 bench: ## how long an apply stops its target, beside the least possible; ROUNDS (20) of each
