@@ -33,20 +33,32 @@ func assembleStub(calls []remoteCall, resume *unix.PtraceRegs) []byte {
 	var code []byte
 	var leave []int // where the jumps to the end have their displacement
 	for _, c := range calls {
-		for i, r := range []byte{rdi, rsi, rdx, r10, r8, r9} {
-			code = appendMove(code, r, c.args[i])
-		}
-		code = appendMove(code, rax, uint64(c.number))
-		code = append(code, 0x0f, 0x05) // syscall
-		code = appendMove(code, rcx, -c.want)
-		code = append(code, 0x48, 0x8d, 0x0c, 0x08) // lea (%rax,%rcx),%rcx
-		code = append(code, 0xe3, 0x05, 0xe9)       // jrcxz over the jump to the end
+		code = appendCall(code, c)
+		code = append(code, 0xe3, 0x05, 0xe9) // jrcxz over the jump to the end
 		leave = append(leave, len(code))
 		code = append(code, 0, 0, 0, 0)
 	}
 	for _, at := range leave {
 		binary.LittleEndian.PutUint32(code[at:], uint32(len(code)-at-4))
 	}
+	return appendReturn(code, resume)
+}
+
+// appendCall appends a system call, after which rcx is zero if the result is
+// the one wanted.
+func appendCall(code []byte, c remoteCall) []byte {
+	for i, r := range []byte{rdi, rsi, rdx, r10, r8, r9} {
+		code = appendMove(code, r, c.args[i])
+	}
+	code = appendMove(code, rax, uint64(c.number))
+	code = append(code, 0x0f, 0x05) // syscall
+	code = appendMove(code, rcx, -c.want)
+	return append(code, 0x48, 0x8d, 0x0c, 0x08) // lea (%rax,%rcx),%rcx
+}
+
+// appendReturn appends what puts every register back that a system call takes
+// or clobbers, and the jump to resume.Rip.
+func appendReturn(code []byte, resume *unix.PtraceRegs) []byte {
 	for _, s := range []struct {
 		register byte
 		value    uint64

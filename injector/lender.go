@@ -40,9 +40,20 @@ func (t *tracer) lenders() ([]int, error) {
 	return tids, nil
 }
 
-// lend stops one thread and sends it into a stub; nil if this thread can't be
-// used now.
+// lend stops one thread and prepares to send it into a stub that makes the
+// calls; nil if this thread can't be used now.
 func (t *tracer) lend(tid int, calls []remoteCall, stub tail) (*loan, error) {
+	th, err := t.ready(tid)
+	if err != nil || th == nil {
+		return nil, err
+	}
+	l := &loan{t: t, th: th, calls: calls, original: th.regs, stub: stub}
+	return l, l.enter(func(resume *unix.PtraceRegs) []byte { return assembleStub(calls, resume) })
+}
+
+// ready stops one thread at a place from which it can be sent into a stub; nil
+// if this thread can't be used now.
+func (t *tracer) ready(tid int) (*thread, error) {
 	th, err := t.seize(t.p.pid, tid)
 	if err != nil || th == nil {
 		return nil, err
@@ -57,19 +68,25 @@ func (t *tracer) lend(tid int, calls []remoteCall, stub tail) (*loan, error) {
 		return nil, errors.Join(err, t.release(th))
 	}
 	hideStop(&th.regs)
-	l := &loan{t: t, th: th, calls: calls, original: th.regs, stub: stub}
+	return th, nil
+}
+
+// enter writes the stub that assemble makes, and sets the registers of the
+// thread so that it enters the stub when it runs on. The registers with which
+// the stub leaves are those of l.original, as the kernel would have set them.
+func (l *loan) enter(assemble func(resume *unix.PtraceRegs) []byte) error {
 	resume := afterStub(&l.original)
-	code := append([]byte(stubMagic), assembleStub(calls, &resume)...)
-	if len(code) > stub.size {
-		return nil, blockedf("the stub takes %d bytes, there are %d for it", len(code), stub.size)
+	code := append([]byte(stubMagic), assemble(&resume)...)
+	if len(code) > l.stub.size {
+		return blockedf("the stub takes %d bytes, there are %d for it", len(code), l.stub.size)
 	}
 	// All of the room: nothing of an earlier, longer stub stays behind.
-	if err := t.p.writeAt(append(code, make([]byte, stub.size-len(code))...), stub.address); err != nil {
-		return nil, err
+	if err := l.t.p.writeAt(append(code, make([]byte, l.stub.size-len(code))...), l.stub.address); err != nil {
+		return err
 	}
-	th.regs = inStub(l.original, stub.address+uint64(len(stubMagic)))
-	th.dirty = true
-	return l, nil
+	l.th.regs = inStub(l.original, l.stub.address+uint64(len(stubMagic)))
+	l.th.dirty = true
+	return nil
 }
 
 // hold brings one thread to a stop that is no signal's delivery.
