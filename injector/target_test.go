@@ -65,10 +65,17 @@ func run(t testing.TB, name string, args ...string) {
 // versions apart.
 func (f *fixture) container(t testing.TB, value int, functions ...string) *livepatch.Container {
 	t.Helper()
+	return f.containerFrom(t, "testdata/patch.c", value, functions...)
+}
+
+// containerFrom makes one from a source file, in which the replacement of
+// NAME is NAME_lp.
+func (f *fixture) containerFrom(t testing.TB, source string, value int, functions ...string) *livepatch.Container {
+	t.Helper()
 	name := fmt.Sprintf("patch%d_%s.so", value, strings.Join(functions, "_"))
 	file := filepath.Join(f.dir, name)
 	run(t, "gcc", "-O2", "-fPIC", "-shared", "-nostartfiles", "-nostdlib", "-fcf-protection=branch",
-		"-Wl,-z,relro,-z,now,--build-id", "-DVALUE="+strconv.Itoa(value), "-o", file, "testdata/patch.c")
+		"-Wl,-z,relro,-z,now,--build-id", "-DVALUE="+strconv.Itoa(value), "-o", file, source)
 	text := name + "\n@libanswer.so.1\n"
 	for _, fn := range functions {
 		text += fn + ":" + fn + "_lp\n"
