@@ -1,0 +1,4 @@
+package conformance
+
+// libcareRows are LibCare's test cases.
+var libcareRows []row
