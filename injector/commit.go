@@ -25,6 +25,9 @@ func (j *job) carryOut(g *goal) error {
 		if err != nil {
 			return err
 		}
+		if done, err := j.switchOver(t, c, l); err != nil || done {
+			return err
+		}
 		for range tries {
 			if err = errors.Join(j.commit(t, c, l), t.letRun()); err == nil {
 				return nil

@@ -13,6 +13,8 @@ type composed struct {
 	base uint64
 	// content are the parts of the region, without the control page.
 	content []patchBytes
+	// room is the new region's place for stubs.
+	room tail
 	// controlAt is where the control page lies. published is its content while
 	// nothing has changed yet, but the ledger knows the new detours already;
 	// final is its content when the goal is reached.
@@ -87,7 +89,7 @@ func (c *composed) aim(j *job, wanted map[uint64]uint64, fresh *record, left []*
 			}
 		default:
 			c.final.slots[d.Slot] = d.Old
-			if in {
+			if in && j.op.restore {
 				c.remove = append(c.remove, d)
 			}
 		}
@@ -102,8 +104,9 @@ func (c *composed) aim(j *job, wanted map[uint64]uint64, fresh *record, left []*
 func (c *composed) bringIn(j *job, pr *prepared, g region) (*record, error) {
 	r := &record{
 		address: c.base + g.record, prev: c.published.newest,
-		Time: time.Now().UTC().Truncate(time.Second), Start: c.base, Size: g.size,
+		Time: time.Now().UTC().Truncate(time.Second), Start: c.base, Size: g.size, Room: c.base + g.room,
 	}
+	c.room = tail{r.Room, roomSize}
 	for i, e := range pr.entries {
 		slot := len(c.published.slots)
 		at := c.base + g.trampolines + uint64(i)*trampolineSize

@@ -55,6 +55,11 @@ type Options struct {
 	Timeout time.Duration
 	// Proc is where procfs is mounted. "": /proc.
 	Proc string
+	// Restore has Revert and Replace put the shipped bytes back of functions for
+	// which no live patch is left in force, for which all threads are stopped.
+	// Otherwise their detours stay, and lead to the old code: nobody is stopped
+	// but one thread. RevertSet always restores.
+	Restore bool
 	// Jobs is how many processes are worked on at once. 0: one per processor.
 	Jobs int
 }
@@ -107,7 +112,7 @@ func (in *Injector) Apply(ctx context.Context, sel Selection, set []*livepatch.C
 // libraries or of the same patch sets, in one stop. Processes in which earlier
 // ones are in force but none of these is for their build are reverted.
 func (in *Injector) Replace(ctx context.Context, sel Selection, set []*livepatch.Container) ([]Result, error) {
-	return in.each(ctx, sel, operation{kind: opReplace, set: set})
+	return in.each(ctx, sel, operation{kind: opReplace, set: set, restore: in.opts.Restore})
 }
 
 // Revert takes containers out of force, in whatever order they were applied;
@@ -119,13 +124,15 @@ func (in *Injector) Revert(ctx context.Context, sel Selection, set []*livepatch.
 			return slices.ContainsFunc(set, func(s *livepatch.Container) bool { return s.ID == c.ID })
 		}
 	}
-	return in.each(ctx, sel, operation{kind: opRevert, set: set, match: match})
+	return in.each(ctx, sel, operation{kind: opRevert, set: set, match: match, restore: in.opts.Restore})
 }
 
 // RevertSet takes every container of one patch set out of force, whatever its
 // version.
 func (in *Injector) RevertSet(ctx context.Context, sel Selection, set string) ([]Result, error) {
-	return in.each(ctx, sel, operation{kind: opRevert, match: func(c *recordContainer) bool { return c.Set == set }})
+	return in.each(ctx, sel, operation{
+		kind: opRevert, match: func(c *recordContainer) bool { return c.Set == set }, restore: true,
+	})
 }
 
 // Check tells what Apply would answer, and changes nothing: NOT-APPLIED means
@@ -157,6 +164,8 @@ type operation struct {
 	set  []*livepatch.Container
 	// match says which active containers to revert.
 	match func(*recordContainer) bool
+	// restore: see Options.Restore.
+	restore bool
 }
 
 // each runs an operation on every selected process, several at a time, and

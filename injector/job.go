@@ -320,6 +320,9 @@ func (j *job) unlessClean(g *goal, active int) (*goal, error) {
 	if len(g.keep) < active {
 		return g, nil
 	}
+	if !j.op.restore {
+		return nil, nil
+	}
 	left, err := j.installed()
 	if err != nil || len(left) == 0 || j.led == nil {
 		return nil, err

@@ -158,7 +158,7 @@ func (k *killer) try(t *testing.T, ft fault) bool {
 		t.Fatalf("%v: not killed, yet the target answers %s: %s", ft, answer, out)
 	}
 	// Whoever comes next can do their work: put something else in force, then nothing.
-	in := New(Options{})
+	in := New(Options{Restore: true})
 	rs, err := in.Replace(background(), only(tg.pid), []*livepatch.Container{k.next})
 	if err != nil || len(rs) != 1 || !rs[0].Word.OK() {
 		t.Fatalf("%v: afterwards: %+v, %v", ft, rs, err)

@@ -23,6 +23,7 @@ const (
 	pageSize = 4096
 
 	controlMagic   = "LPLEDGER"
+	sequenceOffset = 24
 	activeOffset   = 48
 	activeCapacity = 64
 	slotsOffset    = 1088
@@ -82,7 +83,7 @@ func (c *control) encode() []byte {
 	le.PutUint32(page[8:], LedgerFormat)
 	le.PutUint32(page[12:], pageSize)
 	le.PutUint32(page[20:], uint32(len(c.slots)))
-	le.PutUint64(page[24:], c.sequence)
+	le.PutUint64(page[sequenceOffset:], c.sequence)
 	le.PutUint64(page[32:], c.newest)
 	le.PutUint32(page[40:], uint32(len(c.active)))
 	for i, a := range c.active {
@@ -112,7 +113,7 @@ func decodeControl(page []byte) (*control, error) {
 	if le.Uint32(page[12:]) != pageSize || le.Uint32(page[16:]) != sum || nslots > slotCapacity || nactive > activeCapacity {
 		return nil, foreignf("its ledger is damaged")
 	}
-	c := &control{sequence: le.Uint64(page[24:]), newest: le.Uint64(page[32:])}
+	c := &control{sequence: le.Uint64(page[sequenceOffset:]), newest: le.Uint64(page[32:])}
 	for i := range int(nactive) {
 		at := page[activeOffset+16*i:]
 		c.active = append(c.active, activeRef{le.Uint64(at), le.Uint32(at[8:])})
@@ -135,8 +136,10 @@ type record struct {
 
 	Time time.Time `json:"time"`
 	// Start and Size are the memory that the operation mapped.
-	Start      uint64            `json:"start"`
-	Size       uint64            `json:"size"`
+	Start uint64 `json:"start"`
+	Size  uint64 `json:"size"`
+	// Room is where later operations may put a stub, roomSize bytes; 0: nowhere.
+	Room       uint64            `json:"room,omitempty"`
 	Containers []recordContainer `json:"containers"`
 	Detours    []detour          `json:"detours,omitempty"`
 }
@@ -292,9 +295,14 @@ func readLedger(m readerAt, maps []mapping) (*ledger, error) {
 }
 
 // mayHoldLedger says whether a mapping can hold a control page: ours are
-// private anonymous memory that is readable and executable, not writable.
+// private anonymous memory, mapped readable and executable with the rest of
+// their region. A switchover makes the page writable for a moment, and then
+// readable only: a mapping of one page.
 func mayHoldLedger(m mapping) bool {
-	return m.read && m.exec && !m.write && !m.shared && m.inode == 0 && (m.path == "" || m.path[0] != '[')
+	if !m.read || m.shared || m.file() || m.path != "" && m.path[0] == '[' {
+		return false
+	}
+	return m.exec && !m.write || !m.exec && m.end-m.start == pageSize
 }
 
 // findLedger looks for a control page at the start of every page.

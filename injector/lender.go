@@ -48,7 +48,7 @@ func (t *tracer) lend(tid int, calls []remoteCall, stub tail) (*loan, error) {
 		return nil, err
 	}
 	l := &loan{t: t, th: th, calls: calls, original: th.regs, stub: stub}
-	return l, l.enter(func(resume *unix.PtraceRegs) []byte { return assembleStub(calls, resume) })
+	return l, l.enter(nil, func(resume *unix.PtraceRegs) []byte { return assembleStub(calls, resume) })
 }
 
 // ready stops one thread at a place from which it can be sent into a stub; nil
@@ -71,12 +71,15 @@ func (t *tracer) ready(tid int) (*thread, error) {
 	return th, nil
 }
 
-// enter writes the stub that assemble makes, and sets the registers of the
-// thread so that it enters the stub when it runs on. The registers with which
-// the stub leaves are those of l.original, as the kernel would have set them.
-func (l *loan) enter(assemble func(resume *unix.PtraceRegs) []byte) error {
+// enter writes a stub: data for it to read, which begins behind the magic, and
+// the code that assemble makes. It sets the registers of the thread so that it
+// enters the code when it runs on. The registers with which the stub leaves are
+// those of l.original, as the kernel would have set them.
+func (l *loan) enter(data []byte, assemble func(resume *unix.PtraceRegs) []byte) error {
 	resume := afterStub(&l.original)
-	code := append([]byte(stubMagic), assemble(&resume)...)
+	code := append([]byte(stubMagic), data...)
+	entry := l.stub.address + uint64(len(code))
+	code = append(code, assemble(&resume)...)
 	if len(code) > l.stub.size {
 		return blockedf("the stub takes %d bytes, there are %d for it", len(code), l.stub.size)
 	}
@@ -84,7 +87,7 @@ func (l *loan) enter(assemble func(resume *unix.PtraceRegs) []byte) error {
 	if err := l.t.p.writeAt(append(code, make([]byte, l.stub.size-len(code))...), l.stub.address); err != nil {
 		return err
 	}
-	l.th.regs = inStub(l.original, l.stub.address+uint64(len(stubMagic)))
+	l.th.regs = inStub(l.original, entry)
 	l.th.dirty = true
 	return nil
 }

@@ -66,3 +66,14 @@ func signalMask(tid int) (uint64, error) {
 func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func leBytes(v uint64) []byte { return binary.LittleEndian.AppendUint64(nil, v) }
+
+// setSignalMask sets the signals that a stopped task blocks (PTRACE_SETSIGMASK).
+func setSignalMask(tid int, mask uint64) error {
+	const set = 0x420b
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, set, uintptr(tid),
+		unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

@@ -12,6 +12,7 @@ import (
 //	control page   only in the first region of a process
 //	trampolines    one per stock function that gets its detour now
 //	record         what the region is
+//	room           where later operations put their stubs
 //	images         the containers, one after the other
 //
 // All of it is mapped readable and executable and written from outside, but
@@ -20,6 +21,7 @@ type region struct {
 	trampolines uint64
 	record      uint64
 	recordRoom  uint64
+	room        uint64
 	images      []uint64
 	size        uint64
 	// writable are the parts with data, as offsets.
@@ -37,7 +39,9 @@ func layOut(control bool, detours int, recordRoom uint64, images []*image) regio
 	}
 	g.record = g.trampolines + uint64(detours)*trampolineSize
 	g.recordRoom = recordRoom
-	at := roundUp(g.record + recordRoom)
+	const align = 16
+	g.room = (g.record + recordRoom + align - 1) &^ (align - 1)
+	at := roundUp(g.room + roomSize)
 	for _, im := range images {
 		g.images = append(g.images, at)
 		if im.writable < im.size {
@@ -54,6 +58,7 @@ func roundUp(n uint64) uint64 { return (n + pageSize - 1) &^ (pageSize - 1) }
 // Protection and flags of mmap(2) for the two kinds of memory. MAP_FIXED_NOREPLACE
 // (Linux 4.17) fails where something is mapped already.
 const (
+	protRead        = 0x1
 	protReadWrite   = 0x1 | 0x2
 	protReadExecute = 0x1 | 0x4
 	mapFlags        = 0x02 | 0x20 | 0x100000 // MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE

@@ -50,7 +50,7 @@ func TestNoThreadIsLeftInChangedCode(t *testing.T) {
 			if c.revert {
 				rs, err := in.Apply(background(), only(tg.pid), set)
 				result(t, Applied, rs, err)
-				op = operation{kind: opRevert, match: func(*recordContainer) bool { return true }}
+				op = operation{kind: opRevert, match: func(*recordContainer) bool { return true }, restore: true}
 			}
 			p, function := f.locate(t, tg, "branchy")
 			defer p.close()
@@ -220,7 +220,7 @@ func TestBusyIsNotNoticed(t *testing.T) {
 	f := newFixture(t, "stock")
 	set := []*livepatch.Container{f.container(t, 2, "answer")}
 	tg := f.startHard(t, "blocked")
-	hasty, in := New(Options{Timeout: time.Nanosecond}), New(Options{})
+	hasty, in := New(Options{Timeout: time.Nanosecond}), New(Options{Restore: true})
 	busy := 0
 	for range 30 {
 		rs, err := hasty.Apply(background(), only(tg.pid), set)

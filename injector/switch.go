@@ -1,0 +1,318 @@
+package injector
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A switchover turns slots with no thread stopped but the one that it borrows:
+// a stub of ours stores the words of the control page that change, 8 bytes
+// each. An aligned 8-byte store is one step for every processor (Intel SDM
+// volume 3, "Guaranteed Atomic Operations"; AMD64 APM volume 2, "Access
+// Atomicity"), so that a jump through a slot goes to the old code or to the new
+// one, and stores become visible in the order in which they are made: the
+// ledger's header comes last.
+type switchover struct {
+	page  uint64
+	words []store
+	// sequence is what the control page says when all words are stored.
+	sequence uint64
+}
+
+// A store is 8 bytes for an aligned address.
+type store struct{ address, value uint64 }
+
+// A place for stubs is reserved in every region, so that the next operation
+// needs no page of anybody else.
+const roomSize = 1024
+
+// switchable says whether a change is one of the control page alone.
+func (c *composed) switchable() bool { return len(c.install) == 0 && len(c.remove) == 0 }
+
+// switchover lists the words in which the control page will differ: slots,
+// then what is active, then the header, the sequence number last.
+func (c *composed) switchover() switchover {
+	now, then := c.published.encode(), c.final.encode()
+	s := switchover{page: c.controlAt, sequence: c.final.sequence}
+	for at := pageSize - 8; at >= 0; at -= 8 {
+		if v := leUint64(then[at:]); at != sequenceOffset && v != leUint64(now[at:]) {
+			s.words = append(s.words, store{c.controlAt + uint64(at), v})
+		}
+	}
+	s.words = append(s.words, store{c.controlAt + sequenceOffset, s.sequence})
+	return s
+}
+
+// data is what a switchover's stub reads: the signals to block, and those that
+// the thread blocks by itself.
+func (s switchover) data(blocked uint64) []byte {
+	return append(leBytes(blockable), leBytes(blocked)...)
+}
+
+// blockable are all signals but those that an instruction causes: blocked, they
+// would end the process.
+const blockable = math.MaxUint64 &^ (1<<(unix.SIGSEGV-1) | 1<<(unix.SIGBUS-1) | 1<<(unix.SIGILL-1) |
+	1<<(unix.SIGFPE-1) | 1<<(unix.SIGTRAP-1) | 1<<(unix.SIGSYS-1))
+
+// calls are the system calls of a switchover's stub. data is where the words
+// that it reads lie. While the page is writable it is not executable, and the
+// other way round; and nobody jumps to it. No signal handler runs between the
+// first and the last: it might never come back (longjmp).
+func (s switchover) calls(data uint64) []remoteCall {
+	const setMask = 2 // SIG_SETMASK
+	return []remoteCall{
+		{number: unix.SYS_RT_SIGPROCMASK, args: [6]uint64{setMask, data, 0, 8}},
+		{number: unix.SYS_MPROTECT, args: [6]uint64{s.page, pageSize, protReadWrite}},
+		{number: unix.SYS_MPROTECT, args: [6]uint64{s.page, pageSize, protRead}},
+		{number: unix.SYS_RT_SIGPROCMASK, args: [6]uint64{setMask, data + 8, 0, 8}},
+	}
+}
+
+// switchOver makes a change by a switchover, and reports whether it did. If
+// not, the process is as it was, and commit can do it.
+func (j *job) switchOver(t *tracer, c *composed, l *loan) (bool, error) {
+	if !c.switchable() || j.ctx.Err() != nil {
+		return false, nil
+	}
+	if l != nil {
+		if ok, err := l.withdraw(); err != nil || !ok {
+			return false, err
+		}
+	}
+	s := c.switchover()
+	stub, ok, err := t.cleanTail(append(c.rooms(j), tails(j.objs)...), switchSize(len(s.words)))
+	if err != nil || !ok {
+		return false, err
+	}
+	if err := j.unchanged(c.controlAt, c.known); err != nil {
+		return false, err
+	}
+	tids, err := t.lenders()
+	if err != nil {
+		return false, err
+	}
+	if l != nil && !l.th.gone { // it has shown that it can
+		tids = append([]int{l.th.tid}, tids...)
+	}
+	const most = 4
+	for _, tid := range tids[:min(len(tids), most)] {
+		done, err := t.runSwitch(s, tid, stub)
+		if err != nil || done {
+			return done, errors.Join(err, t.clearUnused(stub, err))
+		}
+		if err := j.unchanged(c.controlAt, c.known); err != nil { // stopped half way
+			return false, errors.Join(j.p.writeAt(c.published.encode(), c.controlAt), t.clear(stub))
+		}
+	}
+	return false, t.clear(stub)
+}
+
+// clearUnused clears a stub that is known to be left.
+func (t *tracer) clearUnused(stub tail, err error) error {
+	if err != nil {
+		return nil
+	}
+	return t.clear(stub)
+}
+
+// rooms are the places for stubs in the regions of a process.
+func (c *composed) rooms(j *job) []tail {
+	var out []tail
+	if c.room.size > 0 {
+		out = append(out, c.room)
+	}
+	if j.led == nil {
+		return out
+	}
+	for _, r := range j.led.records {
+		m, ok := findMapping(j.maps, r.Room)
+		if ok && m.ourCode() && r.Room+roomSize <= m.end {
+			out = append(out, tail{r.Room, roomSize})
+		}
+	}
+	return out
+}
+
+// cleanTail picks room that is clean, as freeTail does, but stops nobody to
+// make it so.
+func (t *tracer) cleanTail(room []tail, size int) (tail, bool, error) {
+	for _, s := range room {
+		if s.size < size {
+			continue
+		}
+		mem := make([]byte, s.size)
+		switch err := t.p.readAt(mem, s.address); {
+		case errors.Is(err, ErrGone):
+			return tail{}, false, err
+		case err == nil && !slices.ContainsFunc(mem, func(b byte) bool { return b != 0 }):
+			s.size = size
+			return s, true, nil
+		}
+	}
+	return tail{}, false, nil
+}
+
+// runSwitch has one thread run a switchover's stub, and reports whether all was
+// stored. If so, or if there is no error, nobody is in the stub afterwards.
+func (t *tracer) runSwitch(s switchover, tid int, stub tail) (bool, error) {
+	th, err := t.ready(tid)
+	if err != nil || th == nil {
+		return false, err
+	}
+	if th.group {
+		return false, nil // stopped by job control, as everybody else is
+	}
+	mask, err := signalMask(th.tid)
+	if err != nil {
+		return false, errors.Join(th.lost("read the signal mask", err), t.release(th))
+	}
+	l := &loan{t: t, th: th, original: th.regs, stub: stub}
+	data := s.data(mask)
+	at := stub.address + uint64(len(stubMagic))
+	err = l.enter(data, func(resume *unix.PtraceRegs) []byte { return assembleSwitch(s.words, s.calls(at), resume) })
+	if err != nil {
+		return false, err
+	}
+	if err := t.resume(th, unix.PTRACE_CONT); err != nil {
+		return false, err
+	}
+	done, err := l.stored(s)
+	if err != nil || !done {
+		return false, errors.Join(err, l.recall(mask))
+	}
+	t.measure()
+	return true, l.leave(mask)
+}
+
+// stored waits until the control page has the new sequence number; false if
+// the thread stopped, ended or did not get so far.
+func (l *loan) stored(s switchover) (bool, error) {
+	var seen error
+	var number [8]byte
+	made := false
+	ok, err := l.t.wait(time.Now().Add(schedulingLimit), func() bool {
+		seen = l.t.p.readAt(number[:], s.page+sequenceOffset)
+		made = seen == nil && binary.LittleEndian.Uint64(number[:]) == s.sequence
+		return made || seen != nil || l.th.stopped || l.th.gone
+	})
+	return ok && made, errors.Join(err, seen)
+}
+
+// recall takes a thread out of a stub in which it did not get to the end, and
+// puts it back where it was.
+func (l *loan) recall(mask uint64) error {
+	if !l.th.stopped && !l.th.gone {
+		if err := l.t.interrupt(l.th); err != nil {
+			return err
+		}
+		ok, err := l.t.wait(time.Now().Add(schedulingLimit), func() bool { return l.th.stopped || l.th.gone })
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return busyf("thread %d did not run for %v", l.th.tid, schedulingLimit)
+		}
+	}
+	_, err := l.putBack(mask)
+	return err
+}
+
+// putBack lets a stopped thread run on, with its own registers and signal mask
+// if it is inside the stub. It reports whether it was.
+func (l *loan) putBack(mask uint64) (bool, error) {
+	if l.th.gone {
+		return false, nil
+	}
+	if err := l.t.registers(l.th); err != nil || l.th.gone {
+		return false, err
+	}
+	inside := l.stub.holds(l.th.regs.Rip)
+	if inside {
+		if l.th.signal != 0 && causedByCode(l.th.tid) {
+			l.th.signal = 0 // the stub's, not the process's
+		}
+		l.th.regs, l.th.dirty = l.original, true
+		if err := setSignalMask(l.th.tid, mask); err != nil {
+			return true, l.th.lost("set the signal mask", err)
+		}
+	}
+	return inside, errors.Join(l.t.flush(l.th), l.t.release(l.th))
+}
+
+// leave waits until the thread has left the stub, whose stores are made. One
+// that sleeps again elsewhere has; one that runs on is stopped once more, to see
+// where it is.
+func (l *loan) leave(mask uint64) error {
+	const looks, running = 64, 4 // looks at all, and at a thread that runs
+	ran := 0
+	for range looks {
+		if l.th.stopped || l.th.gone {
+			break
+		}
+		_, _, pc, runs, err := taskSyscall(l.t.p.proc, l.th.pid, l.th.tid)
+		switch {
+		case errors.Is(err, ErrGone):
+			l.th.gone = true
+			return nil
+		case err != nil:
+			return err
+		case !runs && !l.stub.holds(pc):
+			return nil
+		case runs:
+			ran++
+		}
+		if ran == running {
+			out, err := l.look()
+			if err != nil || out {
+				return err
+			}
+			ran = 0
+		}
+		if _, err := l.t.poll(); err != nil {
+			return err
+		}
+		schedYield()
+	}
+	return l.recall(mask)
+}
+
+// look stops a thread, and reports whether it is out of the stub. If it is not
+// it runs on in there.
+func (l *loan) look() (bool, error) {
+	if err := l.t.interrupt(l.th); err != nil {
+		return false, err
+	}
+	ok, err := l.t.wait(time.Now().Add(borrowLimit), func() bool { return l.th.stopped || l.th.gone })
+	if err != nil || !ok || l.th.gone || l.th.signal != 0 {
+		return l.th.gone, err
+	}
+	if err := l.t.registers(l.th); err != nil {
+		return false, err
+	}
+	return !l.stub.holds(l.th.regs.Rip), l.t.release(l.th)
+}
+
+// withdraw makes sure that the thread is out of the stub that mapped memory,
+// and clears it. It reports false if the thread could not be stopped for that.
+func (l *loan) withdraw() (bool, error) {
+	if ok, err := l.t.hold(l.th); err != nil || !ok && !l.th.gone {
+		return false, err
+	}
+	if l.th.stopped && !l.th.gone {
+		if err := l.t.registers(l.th); err != nil {
+			return false, err
+		}
+		if l.stub.holds(l.th.regs.Rip) {
+			l.th.regs, l.th.dirty = l.original, true
+			if err := l.t.flush(l.th); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, l.t.clear(l.stub)
+}
