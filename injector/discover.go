@@ -24,21 +24,22 @@ type candidate struct {
 	start uint64
 }
 
-// candidates lists the processes that sel chooses, by ascending pid, without
-// this one. Ids in sel.PIDs need not exist. Kernel threads are left out where
-// they are not named.
+// candidates lists the processes that sel chooses by what can be known without
+// looking at their memory, by ascending pid, without this one. Ids in sel.PIDs
+// need not exist. Kernel threads are left out where they are not named.
 func (in *Injector) candidates(ctx context.Context, sel Selection) ([]candidate, error) {
-	for _, g := range sel.Globs {
-		if _, err := path.Match(g, ""); err != nil {
-			return nil, fmt.Errorf("pattern %q: %w", g, err)
-		}
+	if err := sel.check(); err != nil {
+		return nil, err
 	}
 	chosen := make([]candidate, 0, len(sel.PIDs))
 	for _, pid := range sel.PIDs {
-		chosen = append(chosen, candidate{pid: pid})
+		// One that has ended stays: that is what is to be said of it.
+		if fits, err := sel.owner(in.opts.Proc, pid); fits || err != nil {
+			chosen = append(chosen, candidate{pid: pid})
+		}
 	}
 	if len(sel.Globs) > 0 || len(sel.PIDs) == 0 {
-		running, err := listProcesses(ctx, in.opts.Proc, sel.Globs)
+		running, err := listProcesses(ctx, in.opts.Proc, sel)
 		if err != nil {
 			return nil, err
 		}
@@ -51,9 +52,8 @@ func (in *Injector) candidates(ctx context.Context, sel Selection) ([]candidate,
 	return slices.DeleteFunc(chosen, func(c candidate) bool { return c.pid == self }), nil
 }
 
-// listProcesses lists what runs and has a name that one of globs matches; no
-// globs match everything.
-func listProcesses(ctx context.Context, proc string, globs []string) ([]candidate, error) {
+// listProcesses lists what runs and is chosen by name, user and cgroup.
+func listProcesses(ctx context.Context, proc string, sel Selection) ([]candidate, error) {
 	f, err := os.Open(proc)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,10 @@ func listProcesses(ctx context.Context, proc string, globs []string) ([]candidat
 		if err != nil || st.kernelThread() {
 			continue // ended since it was listed, or hidden from this user
 		}
-		if len(globs) == 0 || matches(globs, st.comm, executable(proc, pid)) {
+		if !sel.name(proc, pid, st.comm) {
+			continue
+		}
+		if fits, err := sel.owner(proc, pid); fits && err == nil {
 			found = append(found, candidate{pid: pid, start: st.start})
 		}
 	}

@@ -16,6 +16,8 @@ var (
 
 	// errNotProcess: the id is of a kernel thread, a zombie or a thread.
 	errNotProcess = errors.New("not a process that can be patched")
+	// errNotSelected: the process has turned out to be none that was meant.
+	errNotSelected = errors.New("not selected")
 	// errBusy: the process is loading or unloading a library; try again.
 	errBusy = errors.New("busy")
 	// errNoSymbol: no library in scope defines the symbol.

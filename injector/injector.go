@@ -50,6 +50,9 @@ import (
 type Options struct {
 	// Log receives what is worth knowing when something went wrong; nil: nothing.
 	Log *slog.Logger
+	// DryRun has Apply, Replace and Revert only say what they would do, as far as
+	// that can be known with nothing stopped: nothing is changed.
+	DryRun bool
 	// Timeout is the longest time for which threads are held before they are
 	// let go and the answer is BUSY. 0: DefaultTimeout.
 	Timeout time.Duration
@@ -66,15 +69,6 @@ type Options struct {
 
 // DefaultTimeout is the longest time for which threads are held, by default.
 const DefaultTimeout = 100 * time.Millisecond
-
-// Selection says which processes an operation is for; the zero value means all.
-// A process chosen by either list is chosen.
-type Selection struct {
-	PIDs []int
-	// Globs are patterns (path.Match) for a process's name: its comm, or the
-	// base name of its executable.
-	Globs []string
-}
 
 // Injector applies, reverts and inspects live patches. Its methods may be
 // called concurrently.
@@ -161,6 +155,8 @@ const (
 // An operation is what is asked of every selected process.
 type operation struct {
 	kind operationKind
+	// sel is what chose the processes.
+	sel Selection
 	set  []*livepatch.Container
 	// match says which active containers to revert.
 	match func(*recordContainer) bool
@@ -175,6 +171,7 @@ func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Re
 	if err != nil {
 		return nil, err
 	}
+	op.sel = sel
 	results := make([]*Result, len(chosen))
 	g := errgroup.Group{}
 	g.SetLimit(in.opts.Jobs)
@@ -242,10 +239,10 @@ func (in *Injector) one(ctx context.Context, c candidate, op operation, asked bo
 }
 
 func (in *Injector) attempt(ctx context.Context, c candidate, op operation, asked bool) (*Result, error) {
-	r := &Result{PID: c.pid, Patches: []Patch{}}
+	r := &Result{PID: c.pid, Patches: []Patch{}, DryRun: in.opts.DryRun}
 	p, err := c.open(in.opts.Proc)
 	if err != nil {
-		if !asked {
+		if !asked && !(op.sel.All && errors.Is(err, ErrPermission)) {
 			return nil, err
 		}
 		return r.fail(err), err
@@ -254,14 +251,20 @@ func (in *Injector) attempt(ctx context.Context, c candidate, op operation, aske
 	r.StartTime, r.Command = p.start, p.comm
 	j := &job{ctx: ctx, in: in, p: p, op: op, result: r}
 	err = j.run()
+	if errors.Is(err, errNotSelected) {
+		return nil, nil
+	}
 	if err == nil && asked && r.Word == NotLoaded {
 		err = j.unpatchable()
+	}
+	if op.kind == opStatus && err == nil {
+		err = j.judge()
 	}
 	if err != nil {
 		r.fail(err)
 		in.opts.Log.Debug("process not changed", "pid", c.pid, "result", r.Word, "reason", r.Reason)
 	}
-	if !asked && !j.concerned {
+	if !asked && !j.concerned && !op.sel.All {
 		return nil, err
 	}
 	return r, err

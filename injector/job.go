@@ -38,7 +38,11 @@ type match struct {
 // run does the job and fills the result. An error means that nothing was
 // changed that could be noticed.
 func (j *job) run() error {
-	if err := j.look(); err != nil {
+	err := j.look()
+	if j.objs != nil && !j.op.sel.library(j.maps, j.objs) {
+		return errNotSelected
+	}
+	if err != nil {
 		return err
 	}
 	now, err := j.active()
@@ -61,7 +65,7 @@ func (j *job) run() error {
 	}
 	g, err := j.decide(j.matches())
 	if err == nil && g != nil {
-		err = j.carryOut(g)
+		err = j.reach(g)
 	}
 	return j.doubt(err)
 }
@@ -267,8 +271,7 @@ func (j *job) decide(matches []match) (*goal, error) {
 	j.reuse(g)
 	if j.op.kind == opCheck {
 		j.result.Word = NotApplied
-		_, err := j.prepare(g)
-		return nil, err
+		return nil, j.rehearse(g)
 	}
 	return g, nil
 }

@@ -108,7 +108,9 @@ func readProcFile(name string) ([]byte, error) {
 type procStatus struct {
 	// State is the letter of proc(5): R, S, D, T, t, Z, X, I ...
 	State byte
-	// TracerPid is who traces it, 0 if nobody does.
+	// TGID is the process that the thread belongs to.
+	TGID int
+	// TracerPid is the thread that traces it, 0 if none does.
 	TracerPid int
 	Threads   int
 	// UID is the effective user id.
@@ -181,6 +183,8 @@ func (st *procStatus) set(key string, values []string) error {
 	switch key {
 	case "State":
 		st.State = values[0][0]
+	case "Tgid":
+		st.TGID = int(number(values[0], 10))
 	case "TracerPid":
 		st.TracerPid = int(number(values[0], 10))
 	case "Threads":

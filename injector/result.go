@@ -53,6 +53,13 @@ type Result struct {
 	Reason string `json:"reason,omitempty"`
 	// Stopped is the longest time for which threads were held.
 	Stopped time.Duration `json:"stopped_ns"`
+	// DryRun says that nothing was changed: Word is what would have come of it,
+	// Patches is what is in force as before.
+	DryRun bool `json:"dry_run,omitempty"`
+	// Patchable is what Status knows of whether a live patch could be applied, as
+	// far as can be told without stopping anything; Reason says why not. nil after
+	// other operations.
+	Patchable *bool `json:"patchable,omitempty"`
 	// Patches are the live patches in force afterwards, oldest first.
 	Patches []Patch `json:"patches"`
 	// Err is the error behind a failure, for errors.Is; nil otherwise.

@@ -42,7 +42,7 @@ func (t *tracer) refusal(pid, tid int) error {
 		return nil
 	case st.TracerPid != 0:
 		// Another injector lets go soon, a debugger does not.
-		return blocked{reason: fmt.Sprintf("thread %d is traced by process %d already", tid, st.TracerPid), again: true}
+		return blocked{reason: fmt.Sprintf("thread %d is traced by process %d already", tid, leader(t.p.proc, st.TracerPid)), again: true}
 	}
 	return fmt.Errorf("pid %d: thread %d: attach: %w", pid, tid, ErrPermission)
 }

@@ -3,6 +3,9 @@ package injector
 import (
 	"debug/elf"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
@@ -23,6 +26,46 @@ func (j *job) unpatchable() error {
 		}
 	}
 	return nil
+}
+
+// judge adds to the answer of Status whether a live patch could be applied.
+func (j *job) judge() error {
+	err := j.unpatchable()
+	if err == nil {
+		err = j.mayMap()
+	}
+	if err == nil {
+		err = j.mayTrace()
+	}
+	var why blocked
+	if err != nil && !errors.As(err, &why) {
+		return err
+	}
+	patchable := err == nil
+	j.result.Patchable, j.result.Reason = &patchable, why.reason
+	return nil
+}
+
+// mayTrace refuses processes that somebody traces already.
+func (j *job) mayTrace() error {
+	st, err := j.p.status()
+	if err != nil {
+		return err
+	}
+	if st.TracerPid != 0 {
+		return blocked{reason: fmt.Sprintf("it is traced by process %d already", leader(j.p.proc, st.TracerPid)), again: true}
+	}
+	return nil
+}
+
+// leader is the process of a thread, as far as that may be known: it is the
+// tracing thread that the kernel shows as TracerPid.
+func leader(proc string, tid int) int {
+	st, err := readStatusFile(filepath.Join(proc, strconv.Itoa(tid), "status"), tid)
+	if err != nil || st.TGID == 0 {
+		return tid
+	}
+	return st.TGID
 }
 
 // foreignMachine refuses programs that consist of files for another machine.
