@@ -15,15 +15,20 @@ const (
 	maxName  = 4096
 )
 
-// A linkList is the dynamic linker's list of what is loaded in the base
-// namespace (struct r_debug and struct link_map of <link.h>).
+// A linkList is the dynamic linker's list of what is loaded in one namespace
+// (struct r_debug and struct link_map of <link.h>).
 type linkList struct {
 	// interpreter is the dynamic linker itself, nil if it could not be told.
 	interpreter *object
-	// head is the address of the first link_map, that of the program.
+	// debug is the address of its struct r_debug, 0 if it is not known.
+	debug uint64
+	// head is the address of the first link_map: in the base namespace that of
+	// the program, in another that of the first library loaded there.
 	head uint64
 	// nodes holds the object of each link_map by its address; nil for the vDSO.
 	nodes map[uint64]*object
+	// order are the objects in load order.
+	order []*object
 }
 
 // linkOrder returns the objects of the base namespace in load order: the
@@ -50,16 +55,24 @@ func (p *process) linkOrder(objs []*object) ([]*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := &linkList{interpreter: interpreter, head: head, nodes: make(map[uint64]*object)}
-	order, err := p.walk(list, objs, aux[auxVDSO])
-	if err != nil {
+	list := &linkList{interpreter: interpreter, debug: debug, head: head}
+	if err := p.walk(list, objs, aux[auxVDSO]); err != nil {
 		return nil, err
 	}
-	if again, err := p.readDebug(debug); err != nil || again != head {
-		return nil, errors.Join(err, fmt.Errorf("pid %d: it loads a library: %w", p.pid, errBusy))
+	if err := p.sameHead(list); err != nil {
+		return nil, err
 	}
 	p.links = list
-	return order, nil
+	return list.order, nil
+}
+
+// sameHead looks again at what a list was read from: errBusy if it is changing.
+func (p *process) sameHead(list *linkList) error {
+	again, err := p.readDebug(list.debug)
+	if err == nil && again != list.head {
+		err = fmt.Errorf("pid %d: it loads a library: %w", p.pid, errBusy)
+	}
+	return err
 }
 
 // static answers for programs without a dynamic linker.
@@ -124,16 +137,22 @@ func (p *process) findDebug(objs []*object, aux map[uint64]uint64) (uint64, *obj
 
 // dataSymbol is the address of a variable that an object defines, 0 if it defines none.
 func (o *object) dataSymbol(name string) (uint64, error) {
+	addr, _, err := o.dataSymbolSize(name)
+	return addr, err
+}
+
+// dataSymbolSize is the variable's address and its size in bytes.
+func (o *object) dataSymbolSize(name string) (addr, size uint64, err error) {
 	facts, err := o.cached.symbols()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	for _, i := range facts.defined[name] {
 		if s := facts.table[i]; !s.Undefined && s.Kind == "object" {
-			return o.addr(s.Address), nil
+			return o.addr(s.Address), s.Size, nil
 		}
 	}
-	return 0, nil
+	return 0, 0, nil
 }
 
 // debugTag reads DT_DEBUG, which ld.so fills in, from the program's memory.
@@ -185,38 +204,41 @@ func damaged(err error) error {
 	return blockedf("its list of loaded libraries is damaged: %v", err)
 }
 
-// walk follows the list from its head and matches each node to an object.
-func (p *process) walk(list *linkList, objs []*object, vdso uint64) ([]*object, error) {
+// walk follows a list from its head, matches each node to an object and fills
+// nodes and order. The dynamic linker itself is in the lists of all namespaces.
+func (p *process) walk(list *linkList, objs []*object, vdso uint64) error {
 	byDynamic := make(map[uint64]*object, len(objs))
 	for _, o := range objs {
 		if dyn, ok := o.segment(elf.PT_DYNAMIC); ok {
 			byDynamic[o.addr(dyn.Vaddr)] = o
 		}
 	}
-	var order []*object
+	list.nodes = make(map[uint64]*object)
 	for at, prev := list.head, uint64(0); at != 0; {
 		if _, seen := list.nodes[at]; seen || len(list.nodes) == maxLinks {
-			return nil, blockedf("its list of loaded libraries has no end")
+			return blockedf("its list of loaded libraries has no end")
 		}
 		n, err := p.readLink(at)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if n.prev != prev {
-			return nil, blockedf("its list of loaded libraries is damaged: entry at %#x", at)
+			return blockedf("its list of loaded libraries is damaged: entry at %#x", at)
 		}
 		o := byDynamic[n.dynamic]
 		switch {
-		case o != nil && o.bias == n.bias && o.link == 0:
-			o.link, o.name = at, p.readName(n.name)
-			order = append(order, o)
+		case o != nil && o.bias == n.bias && !slices.Contains(list.order, o):
+			if o.link == 0 {
+				o.link, o.name = at, p.readName(n.name)
+			}
+			list.order = append(list.order, o)
 		case vdso == 0 || n.bias != vdso:
-			return nil, p.unknownLink(n)
+			return p.unknownLink(n)
 		}
 		list.nodes[at] = o
 		prev, at = at, n.next
 	}
-	return order, nil
+	return nil
 }
 
 // unknownLink explains an entry that belongs to no object: either it was

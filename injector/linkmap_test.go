@@ -57,7 +57,7 @@ func TestLinkOrder(t *testing.T) {
 			if len(objs) != len(order) {
 				t.Errorf("objects %v", names(objs))
 			}
-			global, err := p.globalScope()
+			global, err := p.globalScope(p.links)
 			if err != nil || !slices.Equal(names(global), tt.want) {
 				t.Errorf("global scope %v, %v\nwant %v", names(global), err, tt.want)
 			}

@@ -10,10 +10,11 @@ import (
 )
 
 // A scope resolves symbols as ld.so would for a library that is loaded by
-// dlopen(RTLD_NOW | RTLD_LOCAL) in the base namespace: first in the global
-// scope (the program, preloaded libraries, what they need breadth first, what
-// was loaded with RTLD_GLOBAL), then in the library itself, then in what it
-// needs, breadth first.
+// dlopen(RTLD_NOW | RTLD_LOCAL) in a namespace: first in the global scope (the
+// program, preloaded libraries, what they need breadth first, what was loaded
+// with RTLD_GLOBAL), then in the library itself, then in what it needs, breadth
+// first. In a namespace other than the base one the first library that was
+// loaded there stands for the program.
 type scope struct {
 	p *process
 	// order are all objects of the namespace, whether in scope or not: slots
@@ -23,49 +24,56 @@ type scope struct {
 	local  []*object
 }
 
-// newScope makes the scope for a library with these DT_NEEDED entries. All of
-// them, and what they need, must be loaded already; else it is blocked.
+// newScope makes the scope for a library with these DT_NEEDED entries in the
+// base namespace, which has the objects of order. All of them, and what they
+// need, must be loaded already; else it is blocked.
 func newScope(p *process, order []*object, needed []string) (*scope, error) {
-	if len(order) == 0 {
+	l := linkList{}
+	if p.links != nil {
+		l = *p.links
+	}
+	l.order = order
+	return newScopeIn(p, &l, needed)
+}
+
+// newScopeIn does the same in the namespace of a list.
+func newScopeIn(p *process, l *linkList, needed []string) (*scope, error) {
+	if len(l.order) == 0 {
 		return nil, blockedf("it has no loaded objects")
 	}
-	s := &scope{p: p, order: order}
-	global, err := p.globalScope()
+	s := &scope{p: p, order: l.order}
+	global, err := p.globalScope(l)
 	if err != nil {
 		return nil, err
 	}
 	if global == nil {
-		global = startupScope(order)
+		global = startupScope(l.order)
 	}
 	s.global = global
-	s.local, err = closure(order, nil, needed)
+	s.local, err = closure(l.order, nil, needed)
 	return s, err
 }
 
-// globalScope reads the list of the global scope from the dynamic linker's
-// memory, nil if it is not where glibc has kept it since 2.4: at the start of
-// _rtld_global are the address of the first link_map, the number of link_maps
-// (32 bits) and, at 16, the address of the main program's struct r_scope_elem,
-// which holds the address and the length (32 bits) of an array of pointers to
-// link_map. It is believed only if all of that agrees with the list of <link.h>.
-func (p *process) globalScope() ([]*object, error) {
-	l := p.links
-	if l == nil || l.interpreter == nil {
-		return nil, nil
-	}
-	at, err := l.interpreter.dataSymbol("_rtld_global")
-	if err != nil || at == 0 {
+// globalScope reads the list of a namespace's global scope from the dynamic
+// linker's memory, nil if it is not where glibc has kept it since 2.4: in the
+// namespace's entry (see namespaceEntries) is the address of its main struct
+// r_scope_elem, which holds the address and the length (32 bits) of an array of
+// pointers to link_map. It is believed only if all of that agrees with the list
+// of <link.h>.
+func (p *process) globalScope(l *linkList) ([]*object, error) {
+	entries, err := p.namespaceEntries(l)
+	if err != nil {
 		return nil, err
 	}
-	var b [24]byte
-	if err := p.readAt(b[:], at); err != nil {
-		return nil, damaged(err)
-	}
-	le := binary.LittleEndian
-	if le.Uint64(b[:]) != l.head || uint64(le.Uint32(b[8:])) != uint64(len(l.nodes)) {
+	i := slices.IndexFunc(entries, func(e namespaceEntry) bool {
+		return e.head == l.head && e.count == uint64(len(l.nodes)) && e.scope != 0
+	})
+	if i < 0 {
 		return nil, nil
 	}
-	if err := p.readAt(b[:16], le.Uint64(b[16:])); err != nil {
+	var b [16]byte
+	le := binary.LittleEndian
+	if err := p.readAt(b[:], entries[i].scope); err != nil {
 		return nil, damaged(err)
 	}
 	count := uint64(le.Uint32(b[8:]))

@@ -75,7 +75,7 @@ func (f *fixture) containerFrom(t testing.TB, source string, value int, function
 	name := fmt.Sprintf("patch%d_%s.so", value, strings.Join(functions, "_"))
 	file := filepath.Join(f.dir, name)
 	run(t, "gcc", "-O2", "-fPIC", "-shared", "-nostartfiles", "-nostdlib", "-fcf-protection=branch",
-		"-Wl,-z,relro,-z,now,--build-id", "-DVALUE="+strconv.Itoa(value), "-o", file, source)
+		"-Wl,-z,relro,-z,now,--build-id", "-DVALUE="+strconv.Itoa(value), "-o", file, source, "-Wl,--as-needed", f.library)
 	text := name + "\n@libanswer.so.1\n"
 	for _, fn := range functions {
 		text += fn + ":" + fn + "_lp\n"

@@ -1,0 +1,149 @@
+package injector
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lpbuild/lpbuild/livepatch"
+)
+
+// namespaces starts testdata/namespaces.c with the fixture's library.
+func (f *fixture) namespaces(t *testing.T, env ...string) *target {
+	t.Helper()
+	program := filepath.Join(f.dir, "namespaces")
+	run(t, "gcc", "-O2", "-o", program, "testdata/namespaces.c")
+	cmd := exec.Command(program, f.library)
+	cmd.Env = append(os.Environ(), env...)
+	return startTarget(t, cmd)
+}
+
+// does has the program do what a byte stands for and checks what it says then.
+func (tg *target) does(command byte, want string) {
+	tg.t.Helper()
+	if _, err := tg.stdin.Write([]byte{command}); err != nil {
+		tg.t.Fatalf("pid %d: %v (%v)", tg.pid, err, tg.cmd.Wait())
+	}
+	if line, ok := <-tg.lines; !ok || !strings.HasSuffix(line, " "+want) {
+		tg.t.Fatalf("pid %d says %q to %c, want %s", tg.pid, line, command, want)
+	}
+}
+
+// TestNamespaces: every copy of a library is patched, in whichever namespace
+// (dlmopen) it is, also one that is loaded later; and all are reverted.
+func TestNamespaces(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.containerFrom(t, "testdata/importing.c", 2, "answer")}
+	tg := f.namespaces(t)
+	in := New(Options{})
+	tg.does('n', "1,2")
+	rs, err := in.Apply(background(), only(tg.pid), set)
+	result(t, Applied, rs, err)
+	tg.does('x', "21,22")
+	rs, err = in.Apply(background(), only(tg.pid), set)
+	result(t, Already, rs, err)
+	tg.does('n', "21,22,3")
+	rs, err = in.Apply(background(), only(tg.pid), set)
+	result(t, Applied, rs, err)
+	tg.does('x', "21,22,23")
+	rs, err = in.Revert(background(), only(tg.pid), nil)
+	result(t, Reverted, rs, err)
+	tg.does('x', "1,2,3")
+	tg.does('c', "1,2")
+	rs, err = in.Apply(background(), only(tg.pid), set)
+	result(t, Applied, rs, err)
+	tg.does('x', "21,22")
+	tg.does('c', "21")
+	rs, err = in.Revert(background(), only(tg.pid), nil)
+	result(t, Reverted, rs, err)
+	tg.does('x', "1")
+	tg.unharmed()
+	tg.ends()
+}
+
+// TestNamespaceOfItsOwnScope: in another namespace than the base one the first
+// library that was loaded there is the global scope.
+func TestNamespaceOfItsOwnScope(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.containerFrom(t, "testdata/importing.c", 2, "answer")}
+	first := library(t, "libfirst.so.1", "int offset(void) { return 500; }")
+	tg := f.namespaces(t, "INTERPOSE="+first)
+	in := New(Options{})
+	tg.does('n', "1,2")
+	rs, err := in.Apply(background(), only(tg.pid), set)
+	result(t, Applied, rs, err)
+	tg.does('x', "21,522")
+	rs, err = in.Revert(background(), only(tg.pid), nil)
+	result(t, Reverted, rs, err)
+	tg.does('x', "1,2")
+	tg.ends()
+}
+
+// TestNamespacesOfOlderGlibc: what is found without the chain that glibc has
+// had since 2.35 is what the chain gives.
+func TestNamespacesOfOlderGlibc(t *testing.T) {
+	f := newFixture(t, "stock")
+	tg := f.namespaces(t)
+	tg.does('n', "1,2")
+	tg.does('n', "1,2,3")
+	p := hold(t, tg.pid)
+	objs, _ := loaded(t, testInjector(t), p)
+	found, err := p.namespacesByEntry(objs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, chained, err := p.debugChain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !chained {
+		t.Skip("this glibc is an older one: TestNamespaces has shown it")
+	}
+	var got, want []string
+	for _, l := range found {
+		got = append(got, describeList(l))
+	}
+	for _, l := range chain {
+		if err := p.walk(l, objs, 0); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, describeList(l))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" || len(got) != 2 {
+		t.Errorf("lists (-want +got):\n%s", diff)
+	}
+}
+
+func describeList(l *linkList) string { return strings.Join(names(l.order), " ") }
+
+// TestEmptiedNamespaces: namespaces of which everything was closed again are
+// no obstacle, nor is one more.
+func TestEmptiedNamespaces(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	tg := f.namespaces(t)
+	in := New(Options{})
+	for range 3 {
+		tg.does('n', "1,2")
+		tg.does('n', "1,2,3")
+		tg.does('c', "1,2")
+		tg.does('c', "1")
+		rs, err := in.Apply(background(), only(tg.pid), set)
+		result(t, Applied, rs, err)
+		tg.does('n', "2,2")
+		rs, err = in.Apply(background(), only(tg.pid), set)
+		result(t, Applied, rs, err)
+		tg.does('x', "2,2")
+		rs, err = in.Revert(background(), only(tg.pid), nil)
+		result(t, Reverted, rs, err)
+		tg.does('c', "1")
+	}
+	tg.ends()
+}
