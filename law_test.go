@@ -24,7 +24,7 @@ var law = map[string][]string{
 	"bench":            {"*"},
 	"builder":          {"elfinfo", "livepatch", "templates"},
 	"cmd/internal/cli": {},
-	"cmd/lpbuild":      {"builder", "cmd/internal/cli", "elfinfo", "examples", "livepatch", "pipeline", "versions"},
+	"cmd/lpbuild":      {"builder", "cmd/internal/cli", "elfinfo", "examples", "livepatch", "packer", "pipeline", "versions"},
 	"cmd/lpctl":        {"cmd/internal/cli", "injector", "livepatch"},
 	"cmd/rpm-helper":   {"cmd/internal/cli", "rpmhook"},
 	"e2e":              {"*"},
@@ -32,6 +32,7 @@ var law = map[string][]string{
 	"examples":         {},
 	"injector":         {"elfinfo", "livepatch"},
 	"livepatch":        {},
+	"packer":           {"elfinfo", "livepatch"},
 	"pipeline": {"builder", "elfinfo", "examples", "injector", "livepatch", "pipeline/dist", "rpmhook", "templates",
 		"versions"},
 	"pipeline/dist":    {"livepatch", "rpmhook", "templates/rpm"},
@@ -60,7 +61,7 @@ var guarded = map[string][]string{
 // production is the code that runs inside somebody else's host as root. Whatever it links, down to the last package,
 // comes from here or from the standard library, the network and other programs excepted.
 var (
-	production        = []string{"elfinfo", "injector", "livepatch", "rpmhook"}
+	production        = []string{"elfinfo", "injector", "livepatch", "packer", "rpmhook"}
 	productionModules = []string{"golang.org/x/arch", "golang.org/x/crypto/md4", "golang.org/x/sync", "golang.org/x/sys"}
 	productionNever   = []string{"net", "os/exec", "plugin", "go"} // "go" is the compiler's front end, go/parser and so on
 )

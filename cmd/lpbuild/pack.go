@@ -4,7 +4,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lpbuild/lpbuild/cmd/internal/cli"
-	"github.com/lpbuild/lpbuild/pipeline"
+	"github.com/lpbuild/lpbuild/packer"
 )
 
 func packCommand() *urfave.Command {
@@ -18,7 +18,7 @@ func packCommand() *urfave.Command {
 			if err := cli.NArgs(c, 1, 1); err != nil {
 				return err
 			}
-			container, err := pipeline.Pack(c.Args().First())
+			container, err := packer.Pack(c.Args().First(), packer.Paths{})
 			if err != nil {
 				return err
 			}
@@ -46,17 +46,13 @@ func runExtract(c *urfave.Context) error {
 	if err := cli.NArgs(c, 1, 1); err != nil {
 		return err
 	}
-	list, err := pipeline.Extract(c.Args().First(), c.Path("debug"))
+	list, err := packer.Extract(c.Args().First(), c.Path("debug"))
 	if err != nil {
 		return err
 	}
 	if out := c.Path("output"); out != "-" {
-		return pipeline.WriteSymbolList(out, list)
+		return list.WriteFile(out)
 	}
-	data, err := list.Encode()
-	if err != nil {
-		return err
-	}
-	_, err = c.App.Writer.Write(data)
+	_, err = c.App.Writer.Write(list.Encode())
 	return err
 }

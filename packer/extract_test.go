@@ -1,4 +1,4 @@
-package pipeline
+package packer
 
 import (
 	"encoding/json"
@@ -14,19 +14,26 @@ import (
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
+// compile builds a library from testdata/greet.c.
+func compile(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), name)
+	args = append([]string{"-O1", "-fPIC", "-shared", "-Wl,--build-id,-soname," + name, "-o", out}, args...)
+	if text, err := exec.Command("gcc", append(args, "testdata/greet.c")...).CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, text)
+	}
+	return out
+}
+
 // TestExtractOrder holds the list against what readelf shows, backwards.
 func TestExtractOrder(t *testing.T) {
 	t.Parallel()
-	g := newGreet(t, "extract")
-	lib, err := g.Library(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	lib := compile(t, "libgreet.so.1")
 	list, err := Extract(lib, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list.Library.Name != "libgreet.so.1" || list.Library.BuildID != g.build.BuildID {
+	if list.Library.Name != "libgreet.so.1" || len(list.Library.BuildID) != 40 {
 		t.Errorf("%s, %s", list.Library.Name, list.Library.BuildID)
 	}
 	var got []string
@@ -37,10 +44,8 @@ func TestExtractOrder(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	address, err := list.find("greeting")
-	f, errF := g.build.Function("greeting")
-	if err != nil || errF != nil || address != f.Address {
-		t.Errorf("greeting at %#x, %v, %v", address, err, errF)
+	if address, err := list.find("greeting"); err != nil || address == 0 {
+		t.Errorf("greeting at %#x, %v", address, err)
 	}
 	if _, err := list.find("farewell"); !errors.Is(err, elfinfo.ErrMissing) {
 		t.Errorf("error %v, want %v", err, elfinfo.ErrMissing)
@@ -72,11 +77,44 @@ func readelfNames(t *testing.T, file, option string) []string {
 	return append(names, table...)
 }
 
+// TestEncode holds the bytes against what libpulp 0.3.17 writes.
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	list := &SymbolList{ListedLibrary{Name: "libtls.so.0", BuildID: "85c516ed83a320b2622eed94d901d02536624510", Symbols: []ListedSymbol{
+		{"__gmon_start__", 0, 0, 32, 0}, {"banner_set", 4478, 27, 18, 0},
+	}}}
+	const want = `{
+  "library":{
+    "name":"libtls.so.0",
+    "buildid":"85c516ed83a320b2622eed94d901d02536624510",
+    "symbols":[
+      {
+        "name":"__gmon_start__",
+        "offset":0,
+        "size":0,
+        "st_info":32,
+        "st_other":0
+      },
+      {
+        "name":"banner_set",
+        "offset":4478,
+        "size":27,
+        "st_info":18,
+        "st_other":0
+      }
+    ]
+  }
+}`
+	if diff := cmp.Diff(want, string(list.Encode())); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSymbolListRoundTrip(t *testing.T) {
 	t.Parallel()
-	list := &SymbolList{ListedLibrary{Name: "l", BuildID: "00", Symbols: []ListedSymbol{{"<a>", 1 << 40, 2, 18, 3}}}}
+	list := &SymbolList{ListedLibrary{Name: "l/\"\\\t\x01ü", BuildID: "00", Symbols: []ListedSymbol{{"<a>\b\f\n\r", 1 << 40, 2, 18, 3}}}}
 	file := filepath.Join(t.TempDir(), "l.json")
-	if err := WriteSymbolList(file, list); err != nil {
+	if err := list.WriteFile(file); err != nil {
 		t.Fatal(err)
 	}
 	got, err := readSymbolList(file)
@@ -89,10 +127,7 @@ func TestSymbolListRoundTrip(t *testing.T) {
 }
 
 func FuzzSymbolList(f *testing.F) {
-	good, err := (&SymbolList{ListedLibrary{Name: "l", BuildID: "00", Symbols: []ListedSymbol{{"a", 1, 2, 18, 0}}}}).Encode()
-	if err != nil {
-		f.Fatal(err)
-	}
+	good := (&SymbolList{ListedLibrary{Name: "l", BuildID: "00", Symbols: []ListedSymbol{{"a", 1, 2, 18, 0}}}}).Encode()
 	for _, seed := range [][]byte{good, []byte("{"), []byte(`{"library":{"symbols":[{"offset":-1}]}}`), nil, []byte("\x7fELF")} {
 		f.Add(seed)
 	}

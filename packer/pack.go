@@ -1,4 +1,4 @@
-package pipeline
+package packer
 
 import (
 	"encoding/hex"
@@ -10,13 +10,19 @@ import (
 	"github.com/lpbuild/lpbuild/livepatch"
 )
 
+// Paths stand in place of those that a description names; "" leaves them.
+type Paths struct{ Container, Target string }
+
 // Pack embeds the metadata that a description (.dsc) stands for into the
 // container that it names, in place, and returns the container's path. Paths in
 // the description are relative to the current folder. The target may be the
 // library itself or a symbol list (see Extract); only from a library come the
 // original's bytes that .lpbuild proves a process by, so with a symbol list the
 // container has libpulp's sections alone.
-func Pack(file string) (string, error) {
+//
+// What concerns a place of the description is a *livepatch.SyntaxError or a
+// *PlaceError.
+func Pack(file string, instead Paths) (string, error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
@@ -25,9 +31,19 @@ func Pack(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if instead.Container != "" {
+		d.Container = instead.Container
+	}
+	if instead.Target != "" {
+		d.Target = instead.Target
+	}
+	return d.Container, pack(d)
+}
+
+func pack(d *livepatch.Description) error {
 	list, err := readSymbolList(d.Target)
 	if err != nil {
-		return "", err
+		return at(d, d.TargetPos, err)
 	}
 	in := livepatch.PackInput{Description: d}
 	if list != nil {
@@ -37,20 +53,20 @@ func Pack(file string) (string, error) {
 		err = resolveLibrary(&in)
 	}
 	if err != nil {
-		return "", err
+		return err
 	}
 	if in.Depends, err = readDepends(d.Depends); err != nil {
-		return "", err
+		return err
 	}
 	linked, err := os.ReadFile(d.Container)
 	if err != nil {
-		return "", err
+		return at(d, d.ContainerPos, err)
 	}
 	packed, err := livepatch.Pack(linked, in)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return d.Container, writeFile(d.Container, packed)
+	return replaceFile(d.Container, packed)
 }
 
 func readDepends(files []string) ([][32]byte, error) {
@@ -149,7 +165,19 @@ func resolveListed(in *livepatch.PackInput, list *SymbolList) (err error) {
 	return resolveReferences(in, func(r livepatch.Reference) (uint64, error) { return list.find(r.Target) })
 }
 
-// at puts the place in the description before an error.
+// A PlaceError is what is wrong with what one place of a description names.
+type PlaceError struct {
+	// Place is that place; its Msg is Err's text.
+	Place *livepatch.SyntaxError
+	Err   error
+}
+
+// Error is "file:line:col: reason".
+func (e *PlaceError) Error() string { return e.Place.Error() }
+
+// Unwrap returns Err.
+func (e *PlaceError) Unwrap() error { return e.Err }
+
 func at(d *livepatch.Description, pos livepatch.Pos, err error) error {
-	return fmt.Errorf("%s:%d:%d: %w", d.File, pos.Line, pos.Col, err)
+	return &PlaceError{d.ErrorAt(pos, err.Error()), err}
 }

@@ -1,0 +1,2 @@
+/* A library with padded entries. */
+const char *greeting(void) { return "hello"; }
