@@ -133,21 +133,32 @@ func restarts(r *unix.PtraceRegs) bool {
 
 // restartable are the system calls that answer EINTR to a mere stop, because
 // the kernel does not restart them by itself, and that have done nothing when
-// they do (signal(7), "Interruption of system calls", lists them).
+// they do: docs/injector-syscalls.md goes through them.
 var restartable = map[uint64]bool{
 	unix.SYS_EPOLL_WAIT: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_EPOLL_PWAIT2: true,
 	unix.SYS_SEMOP: true, unix.SYS_SEMTIMEDOP: true, unix.SYS_RT_SIGTIMEDWAIT: true,
-	unix.SYS_RECVFROM: true, unix.SYS_RECVMSG: true, unix.SYS_RECVMMSG: true,
-	unix.SYS_SENDTO: true, unix.SYS_SENDMSG: true,
-	unix.SYS_ACCEPT: true, unix.SYS_ACCEPT4: true, unix.SYS_READ: true, unix.SYS_READV: true,
 	unix.SYS_IO_GETEVENTS: true, unix.SYS_IO_PGETEVENTS: true, unix.SYS_IO_URING_ENTER: true,
+	// Whatever they have moved they answer, so EINTR means nothing.
+	unix.SYS_READ: true, unix.SYS_READV: true, unix.SYS_PREAD64: true, unix.SYS_PREADV: true, unix.SYS_PREADV2: true,
+	unix.SYS_WRITE: true, unix.SYS_WRITEV: true, unix.SYS_PWRITE64: true, unix.SYS_PWRITEV: true, unix.SYS_PWRITEV2: true,
+	unix.SYS_RECVFROM: true, unix.SYS_RECVMSG: true, unix.SYS_RECVMMSG: true,
+	unix.SYS_SENDTO: true, unix.SYS_SENDMSG: true, unix.SYS_SENDMMSG: true,
+	unix.SYS_SENDFILE: true, unix.SYS_SPLICE: true, unix.SYS_TEE: true, unix.SYS_VMSPLICE: true,
+	// A connection on its way is waited for, also when it is asked for again.
+	unix.SYS_ACCEPT: true, unix.SYS_ACCEPT4: true, unix.SYS_CONNECT: true,
+	// Where the timeout can't be written back.
+	unix.SYS_SELECT: true, unix.SYS_PSELECT6: true, unix.SYS_PPOLL: true,
+	// A lock that is held already may be asked for once more.
+	unix.SYS_FLOCK: true,
 }
 
 // hideStop turns the EINTR that our stop caused into ERESTARTNOHAND: the kernel
 // then restarts the call, unless a signal handler runs, and then it is EINTR as
-// it would have been. It reports whether it changed anything.
+// it would have been. That is so, too, for a thread that is about to receive a
+// signal: one that is ignored arrives only because the thread is traced. It
+// reports whether it changed anything.
 func hideStop(r *unix.PtraceRegs) bool {
-	if int64(r.Rax) != -int64(unix.EINTR) || int64(r.Orig_rax) < 0 || !restartable[r.Orig_rax] {
+	if int64(r.Rax) != -int64(unix.EINTR) || int64(r.Orig_rax) < 0 || r.Cs != userCode64 || !restartable[r.Orig_rax] {
 		return false
 	}
 	noHandler := int64(restartNoHnd)

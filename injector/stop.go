@@ -209,7 +209,7 @@ func (t *tracer) readRegisters() error {
 		if err := t.registers(th); err != nil {
 			return err
 		}
-		if th.signal == 0 && hideStop(&th.regs) {
+		if hideStop(&th.regs) {
 			th.dirty = true
 		}
 	}

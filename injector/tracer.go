@@ -241,7 +241,7 @@ func (t *tracer) resume(th *thread, request int) error {
 
 // hide prepares a task to run on as if it had not been stopped.
 func (t *tracer) hide(th *thread) error {
-	if th.signal == 0 && !th.call {
+	if !th.call {
 		if !th.known && !th.dirty {
 			if err := t.registers(th); err != nil || th.gone {
 				return err
