@@ -25,7 +25,7 @@ var law = map[string][]string{
 	"builder":          {"elfinfo", "livepatch", "templates"},
 	"cmd/internal/cli": {},
 	"cmd/lpbuild":      {"builder", "cmd/internal/cli", "elfinfo", "examples", "livepatch", "packer", "pipeline", "versions"},
-	"cmd/lpctl":        {"cmd/internal/cli", "injector", "livepatch"},
+	"cmd/lpctl":        {"cmd/internal/cli", "injector", "livepatch", "trust"},
 	"cmd/rpm-helper":   {"cmd/internal/cli", "rpmhook"},
 	"e2e":              {"*"},
 	"elfinfo":          {},
@@ -36,9 +36,10 @@ var law = map[string][]string{
 	"pipeline": {"builder", "elfinfo", "examples", "injector", "livepatch", "pipeline/dist", "rpmhook", "templates",
 		"versions"},
 	"pipeline/dist":    {"livepatch", "rpmhook", "templates/rpm"},
-	"rpmhook":          {"injector", "livepatch"},
+	"rpmhook":          {"injector", "livepatch", "trust"},
 	"templates":        {},
 	"templates/rpm":    {},
+	"trust":            {},
 	"versions":         {"elfinfo", "versions/keyring", "versions/rpmfile", "versions/rpmmd"},
 	"versions/keyring": {},
 	"versions/rpmfile": {"versions/keyring"},
@@ -61,7 +62,7 @@ var guarded = map[string][]string{
 // production is the code that runs inside somebody else's host as root. Whatever it links, down to the last package,
 // comes from here or from the standard library, the network and other programs excepted.
 var (
-	production        = []string{"elfinfo", "injector", "livepatch", "packer", "rpmhook"}
+	production        = []string{"elfinfo", "injector", "livepatch", "packer", "rpmhook", "trust"}
 	productionModules = []string{"golang.org/x/arch", "golang.org/x/crypto/md4", "golang.org/x/sync", "golang.org/x/sys"}
 	productionNever   = []string{"net", "os/exec", "plugin", "go"} // "go" is the compiler's front end, go/parser and so on
 )
