@@ -216,3 +216,26 @@ func (p *process) startTime() string {
 	}
 	return fields[after]
 }
+
+// maps are the lines of /proc/PID/maps.
+func (p *process) maps() []string {
+	p.tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", p.pid))
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
+}
+
+// base is where the process has mapped the start of a file.
+func (p *process) base(file string) uint64 {
+	p.tb.Helper()
+	for _, line := range p.maps() {
+		var at, end uint64
+		if _, err := fmt.Sscanf(line, "%x-%x", &at, &end); err == nil && strings.HasSuffix(line, file) {
+			return at
+		}
+	}
+	p.tb.Fatalf("pid %d does not map %s", p.pid, file)
+	return 0
+}
