@@ -213,7 +213,7 @@ func (p *process) walk(list *linkList, objs []*object, vdso uint64) error {
 			byDynamic[o.addr(dyn.Vaddr)] = o
 		}
 	}
-	list.nodes = make(map[uint64]*object)
+	list.nodes, list.order = make(map[uint64]*object), nil
 	for at, prev := list.head, uint64(0); at != 0; {
 		if _, seen := list.nodes[at]; seen || len(list.nodes) == maxLinks {
 			return blockedf("its list of loaded libraries has no end")
