@@ -239,3 +239,23 @@ func (p *process) base(file string) uint64 {
 	p.tb.Fatalf("pid %d does not map %s", p.pid, file)
 	return 0
 }
+
+// mapping is the line of /proc/PID/maps for an address.
+func (p *process) mapping(at uint64) string {
+	p.tb.Helper()
+	for _, line := range p.maps() {
+		var from, to uint64
+		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err == nil && from <= at && at < to {
+			return line
+		}
+	}
+	return ""
+}
+
+// rounds is how often a row repeats: few times as a rule, many where a soak is asked for (LPBUILD_SOAK, make soak).
+func rounds(few, many int) int {
+	if os.Getenv("LPBUILD_SOAK") != "" {
+		return many
+	}
+	return few
+}
