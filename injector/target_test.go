@@ -36,22 +36,38 @@ var entryFlags = map[string][]string{
 
 func newFixture(t testing.TB, entry string) *fixture {
 	t.Helper()
-	f := &fixture{dir: t.TempDir()}
-	f.library = filepath.Join(f.dir, "libanswer.so.1")
-	args := append([]string{"-O2", "-g", "-fPIC", "-shared", "-Wl,-soname,libanswer.so.1", "-o", f.library}, entryFlags[entry]...)
-	run(t, "gcc", append(args, "testdata/answer.c")...)
+	f := fixtureFrom(t, "testdata/answer.c", entryFlags[entry], "answer", "second", "peek", "branchy", "secret")
 	f.program = filepath.Join(f.dir, "target")
 	run(t, "gcc", "-O2", "-pthread", "-o", f.program, "testdata/target.c", f.library, "-Wl,-rpath,"+f.dir)
+	return f
+}
+
+// fixtureFrom builds the library from another source file, with these flags,
+// and records the named functions and variables. It has no program.
+func fixtureFrom(t testing.TB, source string, flags []string, names ...string) *fixture {
+	t.Helper()
+	f := &fixture{dir: t.TempDir()}
+	f.library = filepath.Join(f.dir, "libanswer.so.1")
+	args := append([]string{"-O2", "-g", "-fPIC", "-shared", "-Wl,-soname,libanswer.so.1", "-o", f.library}, flags...)
+	run(t, "gcc", append(args, source)...)
 	lib, err := elfinfo.Open(f.library)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer lib.Close()
-	f.build, err = elfinfo.NewBuild(lib, nil, []string{"answer", "second", "peek", "branchy", "secret"})
+	f.build, err = elfinfo.NewBuild(lib, nil, names)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// startProgram compiles a program that uses the library, and starts it.
+func (f *fixture) startProgram(t testing.TB, source string, args ...string) *target {
+	t.Helper()
+	f.program = filepath.Join(f.dir, strings.TrimSuffix(filepath.Base(source), ".c"))
+	run(t, "gcc", "-O2", "-pthread", "-o", f.program, source, f.library, "-Wl,-rpath,"+f.dir)
+	return startTarget(t, exec.Command(f.program, args...))
 }
 
 func run(t testing.TB, name string, args ...string) {
