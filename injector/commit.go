@@ -16,6 +16,10 @@ func (j *job) carryOut(g *goal) error {
 	if err := errors.Join(err, j.ctx.Err()); err != nil {
 		return err
 	}
+	defer j.finishSearch()
+	if err := j.expectUnused(pr); err != nil {
+		return err
+	}
 	err = trace(j.p, func(t *tracer) error {
 		defer func() { j.result.Stopped = t.stopped }()
 		if err := j.claim(t); err != nil {
@@ -216,7 +220,7 @@ func (j *job) commit(t *tracer, c *composed, l *loan) error {
 			return err
 		}
 	}
-	if err := errors.Join(j.ctx.Err(), j.unchanged(c.controlAt, c.known)); err != nil {
+	if err := errors.Join(j.ctx.Err(), j.unchanged(c.controlAt, c.known), j.confirmUnused(t, deadline)); err != nil {
 		return err
 	}
 	if err := j.moveThreads(t, c, deadline); err != nil {

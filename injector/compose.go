@@ -167,6 +167,7 @@ func (j *job) describeContainer(m match, functions []original, im *image, at uin
 	rc := recordContainer{
 		ID: m.c.ID, Name: path.Base(m.c.Name), Library: m.lib.path, Soname: m.lib.called(),
 		BuildID: m.lib.buildID, Bias: m.lib.bias, Imports: im.imports(),
+		Start: at, Size: im.size,
 	}
 	if m.c.Info != nil {
 		rc.Set, rc.SetVersion, rc.Patch = m.c.Info.Set, m.c.Info.SetVersion, m.c.Info.Patch
@@ -177,14 +178,17 @@ func (j *job) describeContainer(m match, functions []original, im *image, at uin
 		if !ok {
 			return rc, blockedf("%s does not export %s", m.c.Name, f.replacement)
 		}
-		rc.Functions = append(rc.Functions, recordFunction{Old: f.name, Address: f.entry.function, New: at + offset})
+		rc.Functions = append(rc.Functions, recordFunction{
+			Old: f.name, Address: f.entry.function, Size: uint64(len(f.entry.code)),
+			New: at + offset, NewSize: im.symbolSize(f.replacement),
+		})
 	}
 	return rc, nil
 }
 
 // recordRoom bounds the size of the record, before addresses are known.
 func (j *job) recordRoom(pr *prepared) uint64 {
-	const perDetour, perFunction, perContainer = 1024, 128, 1024
+	const perDetour, perFunction, perContainer = 1024, 192, 1088
 	room := recordHeaderSize + 512 + perDetour*len(pr.entries)
 	for i, m := range pr.load {
 		room += perContainer + 2*len(m.c.Name) + 2*len(m.lib.path) + 2*len(m.lib.called())

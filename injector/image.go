@@ -216,6 +216,15 @@ func (im *image) place(base uint64) ([]byte, error) {
 // symbol is the offset of an exported replacement function in the image.
 func (im *image) symbol(name string) (uint64, bool) { return im.layout.symbol(name) }
 
+// symbolSize is its size in bytes, 0 if the container does not say.
+func (im *image) symbolSize(name string) uint64 {
+	s, ok := im.layout.facts.find(reference{name: name, call: true})
+	if !ok || s.Address+s.Size < s.Address || s.Address+s.Size > im.layout.low+im.size {
+		return 0
+	}
+	return s.Size
+}
+
 // imports are the objects whose addresses the image holds: it is worth nothing
 // once one of them is not where it was.
 func (im *image) imports() []recordObject {

@@ -63,6 +63,11 @@ type Options struct {
 	// Otherwise their detours stay, and lead to the old code: nobody is stopped
 	// but one thread. RevertSet always restores.
 	Restore bool
+	// Consistency says what may still execute the code that goes out of force.
+	Consistency Consistency
+	// Wait is how long a process is tried in which Consistency finds code in
+	// use; it runs meanwhile. 0: DefaultWait.
+	Wait time.Duration
 	// Jobs is how many processes are worked on at once. 0: one per processor.
 	Jobs int
 }
@@ -92,7 +97,10 @@ func New(opts Options) *Injector {
 	if opts.Jobs <= 0 {
 		opts.Jobs = runtime.NumCPU()
 	}
-	return &Injector{opts: opts, files: newFileCache(), patience: patience}
+	if opts.Wait <= 0 {
+		opts.Wait = DefaultWait
+	}
+	return &Injector{opts: opts, files: newFileCache(), patience: patience + opts.Wait}
 }
 
 // Apply puts containers into force, in addition to those that are. Every
@@ -224,8 +232,16 @@ func (in *Injector) patient(ctx context.Context, c candidate, op operation, aske
 // or that somebody traces is looked at again.
 func (in *Injector) one(ctx context.Context, c candidate, op operation, asked bool) *Result {
 	const tries, pause = 4, time.Millisecond
+	w := in.newWaiter()
 	for try := 1; ; try++ {
 		r, err := in.attempt(ctx, c, op, asked)
+		var used *inUse
+		if errors.As(err, &used) && w.again(ctx) {
+			try--
+			continue
+		} else if used != nil {
+			return r
+		}
 		var b blocked
 		again := errors.Is(err, errBusy) || errors.Is(err, ErrGone) || errors.As(err, &b) && b.again
 		if try == tries || !again {

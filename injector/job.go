@@ -27,6 +27,8 @@ type job struct {
 	maps []mapping
 	objs []*object
 	led  *ledger
+	// search finds frames of the code that changes; nil if there may be some.
+	search *frameSearch
 }
 
 // A match is one container and the mapped library that it is for.

@@ -160,16 +160,22 @@ type recordContainer struct {
 	BuildID   string           `json:"build_id"`
 	Bias      uint64           `json:"bias"`
 	Functions []recordFunction `json:"functions"`
+	// Start and Size are the memory in which the container lies; 0 if an earlier
+	// release loaded it.
+	Start uint64 `json:"start,omitempty"`
+	Size  uint64 `json:"size,omitempty"`
 	// Imports are the objects that the container's references were bound to.
 	Imports []recordObject `json:"imports,omitempty"`
 }
 
 // recordFunction is one replacement: Address is the original's entry, New the
-// replacement's.
+// replacement's; Size and NewSize are their sizes in bytes, 0 if not known.
 type recordFunction struct {
 	Old     string `json:"old"`
 	Address uint64 `json:"address"`
+	Size    uint64 `json:"size,omitempty"`
 	New     uint64 `json:"new"`
+	NewSize uint64 `json:"new_size,omitempty"`
 }
 
 // recordObject is one mapped file.

@@ -76,7 +76,7 @@ func (s switchover) calls(data uint64) []remoteCall {
 // switchOver makes a change by a switchover, and reports whether it did. If
 // not, the process is as it was, and commit can do it.
 func (j *job) switchOver(t *tracer, c *composed, l *loan) (bool, error) {
-	if !c.switchable() || j.ctx.Err() != nil {
+	if !c.switchable() || j.search != nil || j.ctx.Err() != nil {
 		return false, nil
 	}
 	if l != nil {
