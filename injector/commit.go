@@ -142,6 +142,9 @@ func (j *job) establish(t *tracer, pr *prepared) (*composed, *loan, error) {
 		c.known = j.led.sequence
 		return c, nil, nil
 	}
+	if err := j.runResolvers(t, pr.images); err != nil {
+		return nil, nil, err
+	}
 	g := layOut(j.led == nil, len(pr.entries), j.recordRoom(pr), pr.images)
 	c, l, err := j.mapRegion(t, pr, g, left)
 	if err != nil {

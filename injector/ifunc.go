@@ -3,12 +3,16 @@ package injector
 import (
 	"debug/elf"
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
 )
 
 // resolved finds out what the resolver of an IFUNC symbol has returned, from a
-// slot that ld.so has filled: calling it would run code in the process. The
-// first to ask are the slots of the very resolver (R_X86_64_IRELATIVE), then
-// those that were bound to the symbol, or to another name of it.
+// slot that ld.so has filled, which runs nothing in the process. The first to
+// ask are the slots of the very resolver (R_X86_64_IRELATIVE), then those that
+// were bound to the symbol, or to another name of it. If none is filled, the
+// error is an *unresolved.
 func (s *scope) resolved(d definition) (uint64, error) {
 	facts, err := d.owner.cached.symbols()
 	if err != nil {
@@ -29,7 +33,74 @@ func (s *scope) resolved(d definition) (uint64, error) {
 			}
 		}
 	}
-	return 0, blockedf("%s in %s needs its IFUNC resolver run", d.sym.Name, d.owner.path)
+	return 0, &unresolved{d}
+}
+
+// unresolved is the error of an IFUNC symbol whose resolver would have to be
+// called: no slot tells what it returns.
+type unresolved struct{ definition }
+
+func (u *unresolved) Error() string {
+	return fmt.Sprintf("%s in %s needs its IFUNC resolver run", u.sym.Name, u.owner.path)
+}
+
+// A pendingWord is a word of an image that receives what a resolver returns,
+// and an addend.
+type pendingWord struct {
+	offset, addend uint64
+	of             definition
+}
+
+// runResolvers has the target call the resolvers that its images wait for, and
+// completes the images. So far nothing else has happened in the process.
+func (j *job) runResolvers(t *tracer, images []*image) error {
+	var wanted []definition
+	for _, im := range images {
+		for _, p := range im.pending {
+			if !p.of.owner.executable(p.of.address()) {
+				return blockedf("the IFUNC resolver of %s is not in the code of %s", p.of.sym.Name, p.of.owner.path)
+			}
+			if !slices.ContainsFunc(wanted, p.of.sameResolver) {
+				wanted = append(wanted, p.of)
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	var functions []remoteFunction
+	for _, d := range wanted {
+		functions = append(functions, remoteFunction{address: d.address()})
+	}
+	results, err := j.callFunctions(t, functions, callRules{limit: callLimit})
+	if err != nil {
+		return fmt.Errorf("IFUNC resolver: %w", err)
+	}
+	for _, im := range images {
+		if err := im.complete(j.p, wanted, results); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// address is where the definition's resolver is.
+func (d definition) address() uint64 { return d.owner.addr(d.sym.Address) }
+
+func (d definition) sameResolver(o definition) bool { return d.address() == o.address() }
+
+// complete fills in what resolvers have returned.
+func (im *image) complete(p *process, resolvers []definition, results []uint64) error {
+	for _, w := range im.pending {
+		i := slices.IndexFunc(resolvers, w.of.sameResolver)
+		to := results[i]
+		if !w.of.owner.executable(to) && !p.inVDSO(to) {
+			return blockedf("the IFUNC resolver of %s in %s leads to %#x, where there is no code of it", w.of.sym.Name, w.of.owner.path, to)
+		}
+		im.words = append(im.words, word{offset: w.offset, value: to + w.addend})
+	}
+	im.pending = nil
+	return nil
 }
 
 // boundSlot looks through the slots of one object that are bound by a symbol's

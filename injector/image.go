@@ -26,6 +26,8 @@ type image struct {
 	layout *layout
 	words  []word
 	owners []*object
+	// pending are words that wait for an IFUNC resolver to be called.
+	pending []pendingWord
 }
 
 // A word is 8 bytes of an image that depend on the process.
@@ -37,8 +39,8 @@ type word struct {
 }
 
 // newImage resolves the imports of a container for lib, its target in the
-// process that sc was made for. It is blocked if one cannot be resolved without
-// running code in the process.
+// process that sc was made for. It is blocked if one cannot be resolved; those
+// that an IFUNC resolver must be called for are left pending (see runResolvers).
 func newImage(p *process, c *livepatch.Container, lib *object, sc *scope) (*image, error) {
 	l, err := p.files.layout(c)
 	if err != nil {
@@ -106,11 +108,16 @@ func (im *image) relocateSymbol(sc *scope, r elfinfo.Relocation) error {
 		im.add(r.Offset, d.sym.Address+uint64(r.Addend), !d.sym.Absolute)
 		return nil
 	}
+	im.owner(d.owner)
 	addr, err := sc.address(d)
-	if err != nil {
+	var u *unresolved
+	switch {
+	case errors.As(err, &u):
+		im.pending = append(im.pending, pendingWord{offset: r.Offset - im.layout.low, addend: uint64(r.Addend), of: d})
+		return nil
+	case err != nil:
 		return err
 	}
-	im.owner(d.owner)
 	im.add(r.Offset, addr+uint64(r.Addend), false)
 	return nil
 }
