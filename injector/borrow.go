@@ -65,6 +65,7 @@ func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
 				return l, err
 			}
 			last = busyf("signals kept interrupting thread %d", tid)
+			try = 0 // each let it receive what was queued: only time limits that
 		}
 		if last == nil {
 			last = busyf("no thread stopped at a place from where it can be borrowed")

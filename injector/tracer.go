@@ -109,14 +109,44 @@ func (t *tracer) begin(f func(*tracer) error) (err error) {
 		return err
 	}
 	defer t.files.close()
-	err = errors.Join(f(t), t.letGo())
+	err = errors.Join(f(t), t.letGo(), t.recallCallers())
+	t.stopping = true
 	// Those that are just stopping are let go properly, too: left to the kernel,
 	// their system calls would end with EINTR.
 	const moment = 5 * time.Millisecond
-	_, late := t.wait(time.Now().Add(moment), func() bool {
-		return !slices.ContainsFunc(t.threads, func(th *thread) bool { return th.asked && !th.gone && !th.stopped })
-	})
+	stopping := func(th *thread) bool { return th.asked && !th.gone && !th.stopped }
+	all := func() bool { return !slices.ContainsFunc(t.threads, stopping) }
+	ok, late := t.wait(time.Now().Add(moment), all)
+	if !ok && late == nil && slices.ContainsFunc(t.threads, func(th *thread) bool { return stopping(th) && !t.uninterruptible(th) }) {
+		_, late = t.wait(time.Now().Add(borrowLimit), all)
+	}
 	return errors.Join(err, late, t.letGo())
+}
+
+// recallCallers asks threads to stop that are attached and run, or sleep in a
+// system call that the kernel does not restart by itself. If a signal came that
+// is ignored, just when the kernel lets them go, their call would end with
+// EINTR: signals that are ignored wake a thread if it is traced.
+func (t *tracer) recallCallers() error {
+	for _, th := range t.threads {
+		if th.gone || th.stopped {
+			continue
+		}
+		number, _, _, running, err := taskSyscall(t.p.proc, th.pid, th.tid)
+		if err != nil || !running && (number < 0 || !restartable[uint64(number)]) {
+			continue // it has ended, or it is in no such call
+		}
+		if err := t.interrupt(th); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uninterruptible says whether a thread waits for something but signals.
+func (t *tracer) uninterruptible(th *thread) bool {
+	st, err := readTaskStat(t.p.proc, th.pid, th.tid)
+	return err != nil || st.state == 'D'
 }
 
 // awaitExit waits until a thread of this program has ended, which it is about to.

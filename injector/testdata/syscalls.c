@@ -1,9 +1,11 @@
-/* One thread in each system call that blocks:
- *   syscalls hold      none may ever return
- *   syscalls handled   each gets signals with a handler without SA_RESTART, and
+/* One thread in each system call that blocks, or the main thread in the one with
+ * the given number, which is then the first that is asked to lend itself:
+ *   syscalls hold [N]      none may ever return
+ *   syscalls handled [N]   each gets signals with a handler without SA_RESTART, and
  *                      must answer EINTR once for each, unless it never does
- *   syscalls ignored   each gets signals that are ignored, and must not return
- *   syscalls timeouts  one thread waits in the calls that keep their deadline
+ *   syscalls ignored [N]   each gets signals that are ignored, and must not return
+ *   syscalls timeouts      one thread waits in the calls that keep their deadline
+ *   syscalls count         says how many there are
  * The byte 's' asks for "HANDLED MISSED", the numbers of signals that were
  * handled and of those that no EINTR followed; or the number of timeouts that have passed, and 0. */
 #define _GNU_SOURCE
@@ -364,11 +366,14 @@ static long call_futex_waitv(struct worker *w)
 	return syscall(449, &v, 1, 0, &deadline, CLOCK_REALTIME);
 }
 
+static volatile pid_t owner;
 static long call_lock_pi(struct worker *w)
 {
 	static uint32_t owned;
 	(void)w;
-	owned = getpid(); /* the main thread never gives it back */
+	while (!owner)
+		rest(10);
+	owned = owner; /* which never gives it back */
 	return syscall(SYS_futex, &owned, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
 }
 
@@ -419,7 +424,8 @@ static struct worker workers[] = {
 	W(locked_file, setlkw), W(locked_file, ofd_setlkw), W(aio, io_getevents), W(aio, io_pgetevents),
 	W(ring, io_uring_enter), W(NULL, others),
 };
-#define WORKERS (sizeof workers / sizeof *workers)
+/* Those that are used. */
+static struct worker *first = workers, *last = workers + sizeof workers / sizeof *workers;
 
 static void *work(void *arg)
 {
@@ -469,7 +475,7 @@ static void await_blocked(struct worker *w)
 static void *send_handled(void *arg)
 {
 	for (;; rest(100))
-		for (struct worker *w = workers; w < workers + WORKERS; w++) {
+		for (struct worker *w = first; w < last; w++) {
 			if (w->handled - w->seen == 0 || w->restarts)
 				await_blocked(w);
 			long before = w->handled, start = microseconds();
@@ -485,7 +491,7 @@ static void *send_handled(void *arg)
 static void *send_ignored(void *arg)
 {
 	for (;; rest(100))
-		for (struct worker *w = workers; w < workers + WORKERS; w++) {
+		for (struct worker *w = first; w < last; w++) {
 			syscall(SYS_tgkill, getpid(), w->tid, SIGCHLD);
 			syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
 		}
@@ -520,7 +526,7 @@ static void *keep_time(void *arg)
 static void statistics(void)
 {
 	long handled = passed, missed = 0;
-	for (struct worker *w = workers; w < workers + WORKERS; w++)
+	for (struct worker *w = first; w < last; w++)
 		if (!w->restarts) {
 			handled += w->handled;
 			missed += w->missed;
@@ -528,11 +534,34 @@ static void statistics(void)
 	dprintf(1, "%ld %ld\n", handled, missed);
 }
 
+static void *talk(void *arg)
+{
+	char byte;
+	pthread_t t;
+	const char *mode = arg;
+	owner = syscall(SYS_gettid);
+	void *(*beside)(void *) = !strcmp(mode, "handled") ? send_handled : !strcmp(mode, "ignored") ? send_ignored :
+		!strcmp(mode, "timeouts") ? keep_time : NULL;
+	for (struct worker *w = first; w < last; w++) {
+		while (!w->ready)
+			rest(10);
+		await_blocked(w);
+	}
+	must(!beside || !pthread_create(&t, NULL, beside, NULL), "pthread_create");
+	dprintf(1, "ready\n");
+	while (read(0, &byte, 1) == 1)
+		if (byte == 's')
+			statistics();
+		else
+			say_answer();
+	_exit(0);
+	return arg;
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t t;
 	sigset_t set;
-	char byte;
 	const char *mode = argc > 1 ? argv[1] : "";
 	struct sigaction sa = { .sa_handler = on_signal };
 	unshare(CLONE_NEWIPC); /* what it leaves there goes with it */
@@ -542,23 +571,17 @@ int main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	clock_gettime(CLOCK_REALTIME, &deadline);
 	deadline.tv_sec += 1000;
-	for (struct worker *w = workers; w < workers + WORKERS && strcmp(mode, "timeouts"); w++) {
-		must(!pthread_create(&t, NULL, work, w), "pthread_create");
-		while (!w->ready)
-			rest(10);
-		await_blocked(w);
+	if (!strcmp(mode, "count"))
+		return dprintf(1, "%td\n", last - first) < 0;
+	if (!strcmp(mode, "timeouts"))
+		last = first;
+	if (argc > 2) {
+		first += atoi(argv[2]);
+		last = first + 1;
+		must(!pthread_create(&t, NULL, talk, (void *)mode), "pthread_create");
+		work(first);
 	}
-	if (!strcmp(mode, "handled") && pthread_create(&t, NULL, send_handled, NULL))
-		fail("pthread_create");
-	if (!strcmp(mode, "timeouts") && pthread_create(&t, NULL, keep_time, NULL))
-		fail("pthread_create");
-	if (!strcmp(mode, "ignored") && pthread_create(&t, NULL, send_ignored, NULL))
-		fail("pthread_create");
-	dprintf(1, "ready\n");
-	while (read(0, &byte, 1) == 1)
-		if (byte == 's')
-			statistics();
-		else
-			say_answer();
-	_exit(0);
+	for (struct worker *w = first; w < last; w++)
+		must(!pthread_create(&t, NULL, work, w), "pthread_create");
+	talk((void *)mode);
 }
