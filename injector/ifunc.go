@@ -3,7 +3,6 @@ package injector
 import (
 	"debug/elf"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 )
