@@ -92,6 +92,20 @@ func (t *frameTable) personality(addr uint64) bool {
 	return addr >= start && addr-start < size && cie.personality
 }
 
+// FrameSize is how many bytes of code, from addr on, belong to the function
+// that starts there, as its frame information says (LSB 5.0 chapter 10.6): also
+// for a function that a stripped file has no symbol of. ok is false if no
+// function with frame information starts at addr, or it cannot be read.
+func (f *File) FrameSize(addr uint64) (size uint64, ok bool) {
+	t := f.readFrames()
+	i, found := slices.BinarySearch(t.start, addr)
+	if t.unknown || !found {
+		return 0, false
+	}
+	start, size, _, err := t.readFDE(t.fde[i])
+	return size, err == nil && start == addr && size > 0
+}
+
 // readFDE reads the frame description entry at addr: the code that it covers, and its CIE.
 func (t *frameTable) readFDE(addr uint64) (start, size uint64, cie frameCIE, err error) {
 	head, err := t.file.read(addr, 8)

@@ -248,8 +248,11 @@ func (j *job) originalsOfPacker(m match) ([]original, error) {
 				size = s.Size
 			}
 		}
+		if size == 0 {
+			size, _ = m.lib.file.FrameSize(u.Address) // it is private, or the file is stripped
+		}
 		if size == 0 || size > maxFunction {
-			return nil, blockedf("the size of %s is not known: %s does not record it, and %s does not export it",
+			return nil, blockedf("the size of %s is not known: %s does not record it, and %s neither exports it nor has frame information for it",
 				u.Old, m.c.Name, m.lib.called())
 		}
 		f, err := recordFromFile(m.lib.file, u, int(size))
