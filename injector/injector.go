@@ -58,6 +58,8 @@ type Options struct {
 	Timeout time.Duration
 	// Proc is where procfs is mounted. "": /proc.
 	Proc string
+	// State is where SetPatchable keeps what it is told. "": DefaultState.
+	State string
 	// Restore has Revert and Replace put the shipped bytes back of functions for
 	// which no live patch is left in force, for which all threads are stopped.
 	// Otherwise their detours stay, and lead to the old code: nobody is stopped
@@ -93,6 +95,9 @@ func New(opts Options) *Injector {
 	}
 	if opts.Proc == "" {
 		opts.Proc = "/proc"
+	}
+	if opts.State == "" {
+		opts.State = DefaultState
 	}
 	if opts.Jobs <= 0 {
 		opts.Jobs = runtime.NumCPU()
@@ -158,6 +163,7 @@ const (
 	opRevert
 	opCheck
 	opStatus
+	opInspect
 )
 
 // An operation is what is asked of every selected process.
@@ -165,9 +171,13 @@ type operation struct {
 	kind operationKind
 	// sel is what chose the processes.
 	sel Selection
-	set  []*livepatch.Container
-	// match says which active containers to revert.
-	match func(*recordContainer) bool
+	set []*livepatch.Container
+	// match says which active containers to revert. A replace for one library has
+	// it too, and the library's name.
+	match   func(*recordContainer) bool
+	library string
+	// see is what Inspect does with a job that has looked.
+	see func(*job) error
 	// restore: see Options.Restore.
 	restore bool
 }

@@ -53,13 +53,16 @@ func (j *job) run() error {
 	}
 	j.result.Patches = j.patches(now)
 	switch j.op.kind {
-	case opStatus:
+	case opStatus, opInspect:
 		j.concerned = j.led != nil
 		j.result.Word = NotApplied
 		if len(j.result.Patches) > 0 {
 			j.result.Word = Applied
 			last := j.result.Patches[len(j.result.Patches)-1]
 			j.result.Library, j.result.BuildID = last.Library, last.BuildID
+		}
+		if j.op.see != nil {
+			return j.op.see(j)
 		}
 		return nil
 	case opRevert:
@@ -238,6 +241,9 @@ func (j *job) decide(matches []match) (*goal, error) {
 		g.keep = slices.DeleteFunc(slices.Clone(now), func(a activeRef) bool { return j.op.match(j.led.container(a)) })
 		j.result.Word, g.word = NotApplied, NotApplied
 		j.result.Reason = ""
+		if j.op.library != "" && !j.mapsLibrary(j.op.library) {
+			j.result.Word = NotLoaded
+		}
 		if len(g.keep) < len(now) {
 			g.word = Reverted
 			c := j.led.container(now[len(now)-1])
@@ -245,6 +251,9 @@ func (j *job) decide(matches []match) (*goal, error) {
 		}
 		return j.unlessClean(g, len(now))
 	case opReplace:
+		if j.op.library != "" && len(matches) == 0 {
+			return nil, nil
+		}
 		g.keep = slices.DeleteFunc(slices.Clone(now), func(a activeRef) bool { return j.superseded(j.led.container(a)) })
 	}
 	for _, m := range matches {
@@ -270,6 +279,11 @@ func (j *job) decide(matches []match) (*goal, error) {
 		}
 		return nil, nil
 	}
+	if g.word != Reverted {
+		if err := j.forbidden(); err != nil {
+			return nil, err
+		}
+	}
 	j.reuse(g)
 	if j.op.kind == opCheck {
 		j.result.Word = NotApplied
@@ -287,6 +301,9 @@ func (j *job) superseded(c *recordContainer) bool {
 			return false
 		}
 		same = same || targetName(s) == c.Soname || s.Info != nil && s.Info.Set == c.Set
+	}
+	if j.op.match != nil {
+		return j.op.match(c)
 	}
 	return same
 }

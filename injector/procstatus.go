@@ -115,6 +115,8 @@ type procStatus struct {
 	Threads   int
 	// UID is the effective user id.
 	UID int
+	// RealUID and RealGID are those of getuid(2) and getgid(2).
+	RealUID, RealGID int
 	// NSpid is its id in each pid namespace, outermost first.
 	NSpid []int
 	// Signal masks: bit n-1 is signal n. SigPnd is the thread's, ShdPnd the process's.
@@ -190,7 +192,9 @@ func (st *procStatus) set(key string, values []string) error {
 	case "Threads":
 		st.Threads = int(number(values[0], 10))
 	case "Uid":
-		st.UID = int(number(values[min(1, len(values)-1)], 10))
+		st.RealUID, st.UID = int(number(values[0], 10)), int(number(values[min(1, len(values)-1)], 10))
+	case "Gid":
+		st.RealGID = int(number(values[0], 10))
 	case "NSpid":
 		for _, v := range values {
 			st.NSpid = append(st.NSpid, int(number(v, 10)))

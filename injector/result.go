@@ -102,11 +102,16 @@ func (r *Result) makePrintable() {
 		}
 	}
 	for _, s := range texts {
-		*s = strings.Map(func(c rune) rune {
-			if unicode.IsPrint(c) {
-				return c
-			}
-			return '?'
-		}, *s)
+		*s = printable(*s)
 	}
+}
+
+// printable replaces what a terminal would obey.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return '?'
+	}, s)
 }

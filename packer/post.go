@@ -12,7 +12,7 @@ import (
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
-// ErrNoEntries: the library was built without -fpatchable-function-entry.
+// ErrNoEntries means that the library was built without -fpatchable-function-entry.
 var ErrNoEntries = errors.New("missing section " + PatchableEntries)
 
 // PatchableEntries is the section that lists where the NOPs of
