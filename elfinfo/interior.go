@@ -145,7 +145,7 @@ func (r *recorder) isJump(from, to uint64) bool {
 // decoding from the start; ok is false if that is not possible.
 func instructionAt(code []byte, offset int) (inst x86asm.Inst, at int, ok bool) {
 	for at < len(code) {
-		if inst, ok = decode(code[at:]); !ok {
+		if inst, ok = Decode(code[at:]); !ok {
 			return inst, at, false
 		}
 		if at+inst.Len > offset {

@@ -74,7 +74,7 @@ func isPadding(before []byte) bool {
 func coverJump(body []byte) (length int, reason string) {
 	ended := false
 	for length < jumpSize && length < len(body) {
-		inst, ok := decode(body[length:])
+		inst, ok := Decode(body[length:])
 		switch {
 		case ended:
 			return 0, "has instructions after an unconditional jump or return"
@@ -115,7 +115,7 @@ func checkBranches(code []byte, entry Entry) Entry {
 // count: the linker made them from calls by name. addr is the address of code.
 func callsThroughPointer(code []byte, addr uint64, isSlot func(uint64) bool) bool {
 	for pos := 0; pos < len(code); {
-		inst, ok := decode(code[pos:])
+		inst, ok := Decode(code[pos:])
 		if !ok {
 			pos++
 			continue

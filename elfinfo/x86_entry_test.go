@@ -45,6 +45,8 @@ func TestAnalyzeEntry(t *testing.T) {
 
 		// Stock: the prologues of __libc_malloc in shipped builds of glibc.
 		{name: "mov hook(%rip)", code: "48 8b 05 a9 d1 14 00 48 85 c0 75 00 c3", kind: EntryStock, length: 7},
+		{name: "rip relative AVX", code: "c5 fb 10 05 01 00 00 00 c3", kind: EntryStock, length: 8},
+		{name: "rip relative AVX-512", code: "62 f1 7c 48 10 05 01 00 00 00 c3", kind: EntryStock, length: 10},
 		{name: "three pushes and a mov", code: "41 55 41 54 55 53 48 83 ec 08 c3", kind: EntryStock, length: 5},
 		{name: "test and js", code: "48 85 ff 78 1b 90 c3", kind: EntryStock, length: 5},
 		{name: "endbr64, push, mov", code: endbr + "41 54 55 48 89 fd c3", kind: EntryStock, offset: 4, length: 6},
@@ -68,7 +70,8 @@ func TestAnalyzeEntry(t *testing.T) {
 		{name: "lone prefixes", code: "f3 f3 f3 f3 f3 f3", reason: "unknown instruction"},
 		{name: "xbegin", code: "c7 f8 10 00 00 00 c3", reason: "xbegin"},
 		{name: "eip relative", code: "67 8b 05 01 00 00 00 c3", reason: "instruction-relative"},
-		{name: "rip relative AVX", code: "c5 fb 10 05 01 00 00 00 c3", reason: "instruction-relative"},
+		{name: "branch behind vzeroupper", code: "55 53 48 89 fb 90 c5 f8 77 eb f7", reason: "lands at +0x2"},
+		{name: "unknown AVX", code: "c4 e8 79 05 01 00 00 00 c3", reason: "unknown instruction"},
 		{name: "branch with operand size", code: "66 e9 10 20 30 00", reason: "operand-size"},
 		{name: "jump into the bytes", code: "55 53 48 89 fb 90 90 eb f9", reason: "a branch at +0x7 lands at +0x2"},
 		{name: "long jump into the bytes", code: "55 53 48 89 fb 90 90 e9 f5 ff ff ff", reason: "lands at +0x1"},

@@ -9,12 +9,18 @@ import (
 // endbr64 is the landing pad of indirect branches (Intel CET).
 var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 
-// decode decodes the instruction at the start of b. It is x86asm.Decode, which
-// may not panic here, may not return a bare prefix, and knows the hint NOPs of
-// CET (endbr64, rdsspq), which x86asm takes for a lone REP.
-func decode(b []byte) (inst x86asm.Inst, ok bool) {
+// Decode decodes the instruction at the start of b, for 64-bit mode. It is
+// x86asm.Decode, which may not panic here, may not return a bare prefix, and
+// knows the hint NOPs of CET (endbr64, rdsspq), which x86asm takes for a lone
+// REP. Of an AVX instruction it tells the length alone (the Op is [OpAVX]):
+// x86asm does not know all of them, and takes bytes behind a vzeroupper for a part of it.
+func Decode(b []byte) (inst x86asm.Inst, ok bool) {
 	if n := hintNop(b); n > 0 {
 		return x86asm.Inst{Op: x86asm.NOP, Len: n, Mode: 64}, true
+	}
+	if len(b) > 0 && isAVX(b[0]) {
+		n := avxLength(b)
+		return x86asm.Inst{Op: OpAVX, Len: n, Mode: 64}, n > 0
 	}
 	defer func() {
 		if recover() != nil {
@@ -22,7 +28,8 @@ func decode(b []byte) (inst x86asm.Inst, ok bool) {
 		}
 	}()
 	inst, err := x86asm.Decode(b, 64)
-	return inst, err == nil && inst.Op != 0 && inst.Len > 0 && inst.Len <= len(b)
+	return inst, err == nil && inst.Op != 0 && inst.Len > 0 && inst.Len <= len(b) &&
+		!slices.ContainsFunc(inst.Prefix[:], isVex)
 }
 
 // hintNop is the length of f3 [rex] 0f 1e with a register operand, 0 if b does not start with one.
@@ -65,7 +72,7 @@ const distrust = 64
 func branches(code []byte, visit func(branch) bool) {
 	scanned := 0
 	for pos := 0; pos < len(code); {
-		inst, ok := decode(code[pos:])
+		inst, ok := Decode(code[pos:])
 		if !ok {
 			end := min(pos+distrust, len(code))
 			for i := max(pos, scanned); i < end; i++ {
@@ -136,9 +143,7 @@ func immovable(inst x86asm.Inst) string {
 	}
 	for _, arg := range inst.Args {
 		mem, ok := arg.(x86asm.Mem)
-		// x86asm shows the rip-relative operands of AVX instructions without a base.
-		avx := ok && mem.Base == 0 && mem.Index == 0 && slices.ContainsFunc(inst.Prefix[:], isVex)
-		if avx || ok && (mem.Base == x86asm.EIP || mem.Base == x86asm.RIP && inst.PCRel != 4) {
+		if ok && (mem.Base == x86asm.EIP || mem.Base == x86asm.RIP && inst.PCRel != 4) {
 			return "has an unusual instruction-relative operand"
 		}
 	}

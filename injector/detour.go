@@ -19,12 +19,12 @@ type detour struct {
 	// Kind is "stock" or "padded".
 	Kind string `json:"kind"`
 	// Original are the bytes at Address as shipped, Installed the jump; they
-	// have the same length, 5 or 2.
+	// have the same length: 5, or 2 where the jump leads to Before.
 	Original  []byte `json:"original"`
 	Installed []byte `json:"installed"`
-	// Before is, for a padded function, what is written into the padding
-	// directly before the entry; it ends at Function. Nothing executes it
-	// unless the jump is there.
+	// Before is what is written into the padding of a padded function, or into
+	// the filler before a stock one whose 5 bytes straddle two pages; it ends at
+	// Function. Nothing executes it unless the jump is there.
 	Before         []byte `json:"before,omitempty"`
 	BeforeOriginal []byte `json:"before_original,omitempty"`
 	// Old is where the slot leads when no patch is in force: past the padding,
@@ -62,8 +62,8 @@ func (d *detour) covers(pc uint64) bool {
 	return pc > d.Address && pc < d.Address+uint64(len(d.Original))
 }
 
-// inPadding says whether a program counter is in the bytes before a padded
-// entry that change. From all of them the way leads past the entry, to Old.
+// inPadding says whether a program counter is in the bytes before an entry
+// that change. From all of them the way leads past the entry, to Old.
 func (d *detour) inPadding(pc uint64) bool {
 	return pc < d.Function && d.Function-pc <= uint64(len(d.Before))
 }

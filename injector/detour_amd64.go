@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
 const (
@@ -31,7 +33,8 @@ type plannedEntry struct {
 	offset, length int
 	// code are the function's bytes as shipped, at least offset+length of them.
 	code []byte
-	// before are the bytes before a padded entry, at least slotJump of them.
+	// before are the bytes before a padded entry, at least slotJump of them, or
+	// filler before a stock one whose near jump would straddle two pages.
 	before  []byte
 	buildID string
 	bias    uint64
@@ -62,6 +65,19 @@ func (d *detour) fillPadded(e plannedEntry, slot uint64) error {
 	if crossesPage(d.Address, 2) {
 		return blockedf("the entry of the function at %#x straddles two pages", e.function)
 	}
+	if err := d.jumpBack(e, slot); err != nil {
+		return err
+	}
+	d.Old = d.Address + 2
+	if d.Original[0] == 0x90 { // two 1-byte NOPs: a thread may stand between them
+		d.Moves = []move{{1, d.Old}}
+	}
+	return nil
+}
+
+// jumpBack puts the jump through the slot into the last bytes before the
+// function, and a 2-byte jump there at the entry.
+func (d *detour) jumpBack(e plannedEntry, slot uint64) error {
 	jump, err := jumpThrough(e.function-slotJump, slot)
 	if err != nil {
 		return err
@@ -71,10 +87,6 @@ func (d *detour) fillPadded(e plannedEntry, slot uint64) error {
 	d.Original = bytes.Clone(e.code[e.offset : e.offset+2])
 	back := -slotJump - e.offset - 2
 	d.Installed = []byte{0xeb, byte(int8(back))}
-	d.Old = d.Address + 2
-	if d.Original[0] == 0x90 { // two 1-byte NOPs: a thread may stand between them
-		d.Moves = []move{{1, d.Old}}
-	}
 	return nil
 }
 
@@ -83,15 +95,9 @@ func (d *detour) fillStock(e plannedEntry, slot, trampoline uint64) ([]byte, err
 	if len(e.code) < e.offset+e.length || e.length < nearJump {
 		return nil, fmt.Errorf("function at %#x: %d bytes to cover, a detour needs %d", e.function, e.length, nearJump)
 	}
-	if crossesPage(d.Address, nearJump) {
-		return nil, blockedf("the entry of the function at %#x straddles two pages", e.function)
-	}
-	d.Original = bytes.Clone(e.code[e.offset : e.offset+nearJump])
-	jump, err := jumpTo(d.Address, trampoline)
-	if err != nil {
+	if err := d.jumpAway(e, slot, trampoline); err != nil {
 		return nil, err
 	}
-	d.Installed = jump
 	content := bytes.Repeat([]byte{0xcc}, trampolineSize)
 	through, err := jumpThrough(trampoline, slot)
 	if err != nil {
@@ -110,6 +116,21 @@ func (d *detour) fillStock(e plannedEntry, slot, trampoline uint64) ([]byte, err
 	copy(content[relocatedAt+len(endbr64):], moved)
 	d.Moves = moves
 	return content, nil
+}
+
+// jumpAway puts the near jump at the entry. Where that would straddle two
+// pages, which no single write changes, a 2-byte jump must do: into filler
+// before the function.
+func (d *detour) jumpAway(e plannedEntry, slot, trampoline uint64) error {
+	switch {
+	case !crossesPage(d.Address, nearJump):
+		jump, err := jumpTo(d.Address, trampoline)
+		d.Original, d.Installed = bytes.Clone(e.code[e.offset:e.offset+nearJump]), jump
+		return err
+	case crossesPage(d.Address, 2) || len(e.before) < slotJump:
+		return blockedf("the entry of the function at %#x straddles two pages", e.function)
+	}
+	return d.jumpBack(e, slot)
 }
 
 // crossesPage: such bytes can't be written in one step.
@@ -152,8 +173,8 @@ func relocate(code []byte, from, to uint64) ([]byte, []move, error) {
 	var out []byte
 	var moves []move
 	for at := 0; at < len(code); {
-		inst, err := x86asm.Decode(code[at:], 64)
-		if err != nil || inst.Op == 0 { // a prefix alone is decoded as no operation
+		inst, ok := elfinfo.Decode(code[at:])
+		if !ok {
 			return nil, nil, blockedf("its first instructions can't be read: % x", code[at:])
 		}
 		raw := code[at : at+inst.Len]
@@ -175,24 +196,31 @@ func relocate(code []byte, from, to uint64) ([]byte, []move, error) {
 // moveInstruction gives one instruction for the place to; next is the address
 // behind it where it is now.
 func moveInstruction(inst x86asm.Inst, raw []byte, next, to uint64) ([]byte, error) {
-	if inst.PCRel == 0 {
+	field := inst.PCRelOff
+	switch avx := elfinfo.AVXDisplacement(raw); {
+	case avx != 0:
+		field = avx
+	case inst.PCRel == 0:
 		return bytes.Clone(raw), nil
-	}
-	if _, relative := inst.Args[0].(x86asm.Rel); relative {
+	case isBranch(inst):
 		return moveBranch(inst, raw, next, to)
-	}
-	if inst.PCRel != 4 {
+	case inst.PCRel != 4:
 		return nil, blockedf("its first instructions can't be moved: %v", inst)
 	}
 	out := bytes.Clone(raw)
-	field := out[inst.PCRelOff:]
-	operand := next + uint64(int64(int32(binary.LittleEndian.Uint32(field))))
+	operand := next + uint64(int64(int32(binary.LittleEndian.Uint32(out[field:]))))
 	rel, err := displacement(to+uint64(len(out)), operand)
 	if err != nil {
 		return nil, err
 	}
-	binary.LittleEndian.PutUint32(field, rel)
+	binary.LittleEndian.PutUint32(out[field:], rel)
 	return out, nil
+}
+
+// isBranch says whether an instruction is a relative jump or call.
+func isBranch(inst x86asm.Inst) bool {
+	_, relative := inst.Args[0].(x86asm.Rel)
+	return relative
 }
 
 // moveBranch gives the long form of a relative jump. A call would push an

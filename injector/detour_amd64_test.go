@@ -31,6 +31,9 @@ func TestRelocate(t *testing.T) {
 	}{
 		{"push push push", "4157 4156 4155", "4157 4156 4155 e9fbfffdff", []move{{2, to + 2}, {4, to + 4}}},
 		{"mov 0x100(%rip),%rax", "488b0500010000", "488b050001feff e9fbfffdff", nil},
+		{"vmovsd 0x100(%rip),%xmm0", "c5fb100500010000", "c5fb10050001feff e9fbfffdff", nil},
+		{"vextractf128 $1,%ymm0,0x100(%rip)", "c4e37d19050001000001", "c4e37d19050001feff01 e9fbfffdff", nil},
+		{"vzeroupper; mov %esi,%eax", "c5f877 89f0", "c5f877 89f0 e9fbfffdff", []move{{3, to + 3}}},
 		{"test; js, as glibc 2.43's malloc", "4885ff 7810", "4885ff 0f880c00feff e9f7fffdff", []move{{3, to + 3}}},
 		{"jne, near", "0f8500010000", "0f850001feff e9fbfffdff", nil},
 		{"nop; jmp, short", "9090909090 eb10", "9090909090 e90d00feff e9f8fffdff",
