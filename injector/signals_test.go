@@ -25,3 +25,23 @@ func TestNoSignalIsLost(t *testing.T) {
 		})
 	}
 }
+
+// TestRegistersSurvive: threads whose every register is known, x87 and vector
+// registers, flags and red zone too, find them as they left them.
+func TestRegistersSurvive(t *testing.T) {
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	for _, mode := range []string{"alone", "beside"} {
+		t.Run(mode, func(t *testing.T) {
+			tg := f.startCase(t, "computing.c", mode)
+			tg.backAndForth(set, rounds(250, 2500)) // two operations each
+			computed, copied := tg.statistics()
+			if computed == 0 || copied == 0 && mode == "beside" {
+				t.Error("nothing was computed")
+			}
+			t.Logf("computed %d times, copied %d times", computed, copied)
+			tg.unharmed()
+			tg.ends()
+		})
+	}
+}
