@@ -271,6 +271,9 @@ func (in *Injector) attempt(ctx context.Context, c candidate, op operation, aske
 		if !asked && !(op.sel.All && errors.Is(err, ErrPermission)) {
 			return nil, err
 		}
+		if st, err := readStat(in.opts.Proc, c.pid); err == nil {
+			r.StartTime, r.Command = st.start, st.comm
+		}
 		return r.fail(err), err
 	}
 	defer p.close()

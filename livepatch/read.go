@@ -30,14 +30,20 @@ func OpenContainer(path string) (*Container, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return ReadContainerFile(f)
+}
+
+// ReadContainerFile reads a container from a file that is open already, which
+// remains the caller's; see OpenContainer.
+func ReadContainerFile(f *os.File) (*Container, error) {
 	if err := checkRegular(f.Stat()); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxContainer+1))
 	if err != nil {
 		return nil, err
 	}
-	return ReadContainer(path, data)
+	return ReadContainer(f.Name(), data)
 }
 
 func checkRegular(fi os.FileInfo, err error) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"strconv"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -19,47 +18,45 @@ type session struct {
 	set []*livepatch.Container
 }
 
-// newSession reads what the command line says. at least min containers are needed.
-func newSession(c *urfave.Context, min int) (*session, error) {
-	if err := cli.NArgs(c, min, -1); err != nil {
+// A need is what a command does with its arguments.
+type need struct {
+	// min is how many containers it takes at least.
+	min int
+	// apply: it puts them into force, or says what would come of that.
+	apply bool
+}
+
+// newSession reads what the command line says.
+func newSession(c *urfave.Context, n need) (*session, error) {
+	if err := cli.NArgs(c, n.min, -1); err != nil {
 		return nil, err
 	}
-	s := &session{c: c}
-	for _, p := range c.StringSlice("process") {
-		if pid, err := strconv.Atoi(p); err == nil {
-			if pid <= 0 {
-				return nil, cli.Usagef("%s is no process id", p)
-			}
-			s.sel.PIDs = append(s.sel.PIDs, pid)
-			continue
-		}
-		s.sel.Globs = append(s.sel.Globs, p)
+	sel, err := selection(c)
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range c.Args().Slice() {
-		container, err := livepatch.OpenContainer(name)
-		if err != nil {
-			return nil, err
-		}
-		s.set = append(s.set, container)
-	}
-	opts := injector.Options{Timeout: c.Duration("timeout")}
-	if opts.Timeout <= 0 {
-		return nil, cli.Usagef("--timeout must be more than 0")
+	opts, err := options(c)
+	if err != nil {
+		return nil, err
 	}
 	if c.Bool("verbose") {
 		opts.Log = slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	s.in = injector.New(opts)
-	return s, nil
+	set, err := containers(c.Args().Slice(), n.apply)
+	if err != nil {
+		return nil, err
+	}
+	return &session{c: c, in: injector.New(opts), sel: sel, set: set}, nil
 }
 
 func applyCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "apply", ArgsUsage: "CONTAINER...", UsageText: "lpctl apply [-p PID|GLOB]... CONTAINER...",
+		Name: "apply", ArgsUsage: "CONTAINER...", UsageText: "lpctl apply [OPTION]... CONTAINER...",
 		Usage:       "put containers into force, in addition to those that are",
 		Description: "For each process, all of its containers are applied together or none is.",
+		Flags:       []urfave.Flag{dryRun()},
 		Action: func(c *urfave.Context) error {
-			s, err := newSession(c, 1)
+			s, err := newSession(c, need{min: 1, apply: true})
 			if err != nil {
 				return err
 			}
@@ -71,11 +68,12 @@ func applyCommand() *urfave.Command {
 
 func replaceCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "replace", ArgsUsage: "CONTAINER...", UsageText: "lpctl replace [-p PID|GLOB]... CONTAINER...",
+		Name: "replace", ArgsUsage: "CONTAINER...", UsageText: "lpctl replace [OPTION]... CONTAINER...",
 		Usage:       "put containers into force instead of all earlier ones, in one stop",
 		Description: "Earlier ones are those for the same libraries or of the same patch sets.",
+		Flags:       []urfave.Flag{dryRun(), restore()},
 		Action: func(c *urfave.Context) error {
-			s, err := newSession(c, 1)
+			s, err := newSession(c, need{min: 1, apply: true})
 			if err != nil {
 				return err
 			}
@@ -87,11 +85,13 @@ func replaceCommand() *urfave.Command {
 
 func revertCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "revert", ArgsUsage: "[CONTAINER]...", UsageText: "lpctl revert [-p PID|GLOB]... --all | CONTAINER...",
+		Name: "revert", ArgsUsage: "[CONTAINER]...", UsageText: "lpctl revert [OPTION]... --all | CONTAINER...",
 		Usage: "take containers out of force, in whatever order they were applied",
-		Flags: []urfave.Flag{&urfave.BoolFlag{Name: "all", Usage: "all live patches; no container file is needed"}},
+		Flags: []urfave.Flag{
+			&urfave.BoolFlag{Name: "all", Usage: "all live patches; no container file is needed"}, dryRun(), restore(),
+		},
 		Action: func(c *urfave.Context) error {
-			s, err := newSession(c, 0)
+			s, err := newSession(c, need{})
 			if err != nil {
 				return err
 			}
@@ -106,11 +106,11 @@ func revertCommand() *urfave.Command {
 
 func checkCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "check", ArgsUsage: "CONTAINER...", UsageText: "lpctl check [-p PID|GLOB]... CONTAINER...",
+		Name: "check", ArgsUsage: "CONTAINER...", UsageText: "lpctl check [OPTION]... CONTAINER...",
 		Usage:       "say what apply would answer, and change nothing",
 		Description: "NOT-APPLIED means that nothing is known to stand in the way. No thread is stopped.",
 		Action: func(c *urfave.Context) error {
-			s, err := newSession(c, 1)
+			s, err := newSession(c, need{min: 1, apply: true})
 			if err != nil {
 				return err
 			}
@@ -122,21 +122,31 @@ func checkCommand() *urfave.Command {
 
 func statusCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "status", ArgsUsage: "[CONTAINER]...", UsageText: "lpctl status [-p PID|GLOB]... [CONTAINER]...",
-		Usage: "show the live patches in force",
-		Description: "With containers: where they are in force and where not. " +
+		Name: "status", ArgsUsage: "[CONTAINER]...", UsageText: "lpctl status [OPTION]... [CONTAINER]...",
+		Usage: "show the live patches in force, and which processes can have none",
+		Description: "Without containers: the processes in which live patches are in force, with --all or a selection the others too, " +
+			"and why a process can't be patched. The exit code is 20 if none are in force.\n\n" +
+			"With containers: where they are in force and where not. " +
 			"The exit code is 20 if they concern no process, 21 if one that they concern is not covered.",
+		Flags: []urfave.Flag{&urfave.BoolFlag{Name: "all", Usage: "list every process, also those without live patches"}},
 		Action: func(c *urfave.Context) error {
-			s, err := newSession(c, 0)
+			s, err := newSession(c, need{})
 			if err != nil {
 				return err
 			}
+			s.sel.All = c.Bool("all")
 			if len(s.set) > 0 {
 				results, err := s.in.Check(c.Context, s.sel, s.set)
 				return s.finishStatus(results, err)
 			}
+			s.sel.All = s.sel.All || s.selective()
 			results, err := s.in.Status(c.Context, s.sel)
 			return s.finishStatus(results, err)
 		},
 	}
+}
+
+// selective says whether not all processes are meant.
+func (s *session) selective() bool {
+	return len(s.sel.PIDs)+len(s.sel.Globs)+len(s.sel.UIDs)+len(s.sel.Libraries)+len(s.sel.Cgroups) > 0
 }

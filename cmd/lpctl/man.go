@@ -33,6 +33,10 @@ const resultJSON = `With --json every process is one object on one line:
   build_id      its GNU build-id as it is mapped, in hexadecimal
   result        one of the words above
   reason        one line for a person; left out if there is nothing to explain
+  dry_run       true after --dry-run: result is what would have come of it, and
+                nothing was changed; else left out
+  patchable     status only: whether a live patch could be applied, as far as
+                that can be known without stopping anything; reason says why not
   stopped_ns    the longest time for which threads were held, in nanoseconds
   patches       what is in force afterwards, oldest first, each with id (the
                 SHA-256 of the container file), name, set, set_version, patch,

@@ -23,8 +23,17 @@ func Run(ctx context.Context, app *urfave.App, args []string) error {
 		}
 		return errors.Join(urfave.ShowAppHelp(c), Usagef("no command given"))
 	}
+	if len(args) > 1 && args[len(args)-1] == completionFlag {
+		app.Setup()
+		complete(app, args)
+		return nil
+	}
 	for _, cmd := range app.Commands {
 		cmd.OnUsageError = usageFailed
+		if cmd.CustomHelpTemplate == "" && len(app.Flags) > 0 {
+			cmd.CustomHelpTemplate = urfave.CommandHelpTemplate +
+				"\nOptions that every command takes: " + app.Name + " --help\n"
+		}
 	}
 	return app.RunContext(ctx, arrange(app, args))
 }
@@ -64,14 +73,15 @@ func arrange(app *urfave.App, args []string) []string {
 			i = len(args)
 		case len(arg) >= 2 && arg[0] == '-':
 			into, flag := a.flag(app, arg)
-			*into = append(*into, arg)
 			if !takesValue(flag, arg) {
+				*into = append(*into, canonical(flag, arg))
 				continue
 			}
 			if i++; i == len(args) { // the value is missing: let the library say so
+				*into = append(*into, arg)
 				return a.words(args[0], into != &a.global)
 			}
-			*into = append(*into, args[i])
+			*into = append(*into, canonical(flag, arg), args[i])
 		case a.command == nil:
 			if a.command = app.Command(arg); a.command == nil { // unknown, or the help command
 				return args
@@ -121,6 +131,19 @@ func find(flags []urfave.Flag, arg string) urfave.Flag {
 		return nil
 	}
 	return flags[i]
+}
+
+// canonical gives a flag its first name: the library refuses two forms of one
+// flag, also where it may be repeated.
+func canonical(f urfave.Flag, arg string) string {
+	if f == nil {
+		return arg
+	}
+	_, value, found := strings.Cut(arg, "=")
+	if found {
+		value = "=" + value
+	}
+	return "--" + f.Names()[0] + value
 }
 
 func takesValue(f urfave.Flag, arg string) bool {
