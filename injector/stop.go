@@ -3,9 +3,6 @@ package injector
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +26,7 @@ func (t *tracer) stopAll(deadline time.Time, safe func(pc uint64) bool) error {
 	if _, err := t.seizeAll(); err != nil {
 		return err
 	}
+	newest := t.files.newestPID()
 	if err := t.seizeSharers(); err != nil {
 		return err
 	}
@@ -42,6 +40,11 @@ func (t *tracer) stopAll(deadline time.Time, safe func(pc uint64) bool) error {
 		complete, err := t.seizeAll()
 		if err != nil {
 			return err
+		}
+		if complete && len(t.threads) == before {
+			if newest, err = t.seizeNewSharers(newest); err != nil {
+				return err
+			}
 		}
 		if complete && len(t.threads) == before {
 			return t.readRegisters()
@@ -112,91 +115,6 @@ func (t *tracer) excuse(safe func(pc uint64) bool) error {
 		}
 	}
 	return nil
-}
-
-func (t *tracer) stopSharers() error {
-	if err := t.seizeSharers(); err != nil {
-		return err
-	}
-	for _, th := range t.threads {
-		if th.pid == t.p.pid {
-			continue
-		}
-		if err := t.interrupt(th); err != nil {
-			return err
-		}
-		ok, err := t.wait(time.Now().Add(borrowLimit/4), func() bool { return th.stopped || th.gone })
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return busyf("process %d, which shares its memory, does not stop", th.pid)
-		}
-	}
-	return nil
-}
-
-// seizeSharers attaches to child processes that share the memory (vfork,
-// clone with CLONE_VM), and to theirs: they can execute the very bytes that are
-// to change.
-func (t *tracer) seizeSharers() error {
-	const most = 1024
-	sharers := []int{t.p.pid}
-	for i := 0; i < len(sharers); i++ {
-		if i == most {
-			return blockedf("more than %d processes share its memory", most)
-		}
-		found, err := t.sharersOf(sharers[i])
-		if err != nil && (i == 0 || !errors.Is(err, ErrGone)) {
-			return err
-		}
-		sharers = append(sharers, found...)
-	}
-	return nil
-}
-
-// sharersOf attaches to the children of one process that share the memory.
-func (t *tracer) sharersOf(pid int) ([]int, error) {
-	tids, err := listTasks(t.p.proc, pid)
-	if err != nil {
-		return nil, err
-	}
-	var found []int
-	for _, tid := range tids {
-		for _, child := range children(t.p.proc, pid, tid) {
-			if !sharesMemory(t.p.pid, child) {
-				continue
-			}
-			if err := t.seizeTasks(child); err != nil && !errors.Is(err, ErrGone) {
-				return nil, err
-			}
-			found = append(found, child)
-		}
-	}
-	return found, nil
-}
-
-// children lists the child processes that one task has started; none where the
-// kernel has no such list (CONFIG_PROC_CHILDREN).
-func children(proc string, pid, tid int) []int {
-	text, err := os.ReadFile(fmt.Sprintf("%s/%d/task/%d/children", proc, pid, tid))
-	if err != nil {
-		return nil
-	}
-	var pids []int
-	for _, f := range strings.Fields(string(text)) {
-		if n, err := strconv.Atoi(f); err == nil {
-			pids = append(pids, n)
-		}
-	}
-	return pids
-}
-
-// sharesMemory asks the kernel whether two processes have one address space.
-func sharesMemory(a, b int) bool {
-	const kcmpVM = 1
-	r, _, errno := unix.RawSyscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
-	return errno == 0 && r == 0
 }
 
 // readRegisters reads the registers of all stopped threads and hides the stop

@@ -16,7 +16,9 @@ import (
 type stopFiles struct {
 	pid           int
 	tasks, status int
-	buf           []byte
+	// load is /proc/loadavg, -1 if there is none.
+	load int
+	buf  []byte
 	// stack is room to read stacks into.
 	stack []byte
 }
@@ -38,12 +40,19 @@ func openStopFiles(p *process) (*stopFiles, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(tasks))
 	}
-	return &stopFiles{pid: p.pid, tasks: tasks, status: status, buf: make([]byte, maxProcFile), stack: make([]byte, stackChunk+frameSize)}, nil
+	load, err := unix.Open(filepath.Join(p.proc, "loadavg"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		load = -1
+	}
+	return &stopFiles{pid: p.pid, tasks: tasks, status: status, load: load, buf: make([]byte, maxProcFile), stack: make([]byte, stackChunk+frameSize)}, nil
 }
 
 func (f *stopFiles) close() {
 	_ = unix.Close(f.tasks)
 	_ = unix.Close(f.status)
+	if f.load >= 0 {
+		_ = unix.Close(f.load)
+	}
 }
 
 // listTasks lists the threads as the function of the same name does.
@@ -85,4 +94,22 @@ func (f *stopFiles) readStatus() (procStatus, error) {
 		return procStatus{}, fmt.Errorf("pid %d: status: %w", f.pid, procError(err))
 	}
 	return parseStatus(bytes.NewReader(f.buf[:n]))
+}
+
+// newestPID gives the id of the process or thread that was started last, in
+// this program's namespace: the last word of proc(5)'s loadavg. 0: not known.
+func (f *stopFiles) newestPID() int {
+	n, err := unix.Pread(f.load, f.buf, 0)
+	if err != nil {
+		return 0
+	}
+	words := bytes.Fields(f.buf[:n])
+	if len(words) == 0 {
+		return 0
+	}
+	pid, err := strconv.Atoi(string(words[len(words)-1]))
+	if err != nil {
+		return 0
+	}
+	return pid
 }
