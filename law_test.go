@@ -64,7 +64,7 @@ var guarded = map[string][]string{
 // comes from here or from the standard library, the network and other programs excepted.
 var (
 	production        = []string{"elfinfo", "fnmatch", "injector", "livepatch", "packer", "rpmhook", "trust"}
-	productionModules = []string{"golang.org/x/arch", "golang.org/x/crypto/md4", "golang.org/x/sync", "golang.org/x/sys"}
+	productionModules = []string{"golang.org/x/arch", "golang.org/x/crypto/md4", "golang.org/x/net/bpf", "golang.org/x/sync", "golang.org/x/sys"}
 	productionNever   = []string{"net", "os/exec", "plugin", "go"} // "go" is the compiler's front end, go/parser and so on
 )
 

@@ -44,8 +44,12 @@ func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
 		if err != nil {
 			return nil, err
 		}
+		var refused refusals
 		for _, tid := range tids {
 			l, err := t.lend(tid, calls, stub)
+			if refused.add(err) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -66,6 +70,9 @@ func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
 			}
 			last = busyf("signals kept interrupting thread %d", tid)
 			try = 0 // each let it receive what was queued: only time limits that
+		}
+		if refused.all(tids) {
+			return nil, refused.last
 		}
 		if last == nil {
 			last = busyf("no thread stopped at a place from where it can be borrowed")

@@ -47,13 +47,18 @@ func assembleStub(calls []remoteCall, resume *unix.PtraceRegs) []byte {
 // appendCall appends a system call, after which rcx is zero if the result is
 // the one wanted.
 func appendCall(code []byte, c remoteCall) []byte {
+	code = appendSyscall(code, c)
+	code = appendMove(code, rcx, -c.want)
+	return append(code, 0x48, 0x8d, 0x0c, 0x08) // lea (%rax,%rcx),%rcx
+}
+
+// appendSyscall appends a system call alone.
+func appendSyscall(code []byte, c remoteCall) []byte {
 	for i, r := range []byte{rdi, rsi, rdx, r10, r8, r9} {
 		code = appendMove(code, r, c.args[i])
 	}
 	code = appendMove(code, rax, uint64(c.number))
-	code = append(code, 0x0f, 0x05) // syscall
-	code = appendMove(code, rcx, -c.want)
-	return append(code, 0x48, 0x8d, 0x0c, 0x08) // lea (%rax,%rcx),%rcx
+	return append(code, 0x0f, 0x05) // syscall
 }
 
 // appendReturn appends what puts every register back that a system call takes
@@ -164,6 +169,16 @@ func hideStop(r *unix.PtraceRegs) bool {
 	noHandler := int64(restartNoHnd)
 	r.Rax = uint64(noHandler)
 	return true
+}
+
+// waitsOn says whether the kernel will go on with a stopped thread's system call
+// by restart_syscall(2).
+func waitsOn(r *unix.PtraceRegs) bool { return int64(r.Orig_rax) >= 0 && int64(r.Rax) == restartBlock }
+
+// beginAnew has the kernel make the call itself again instead.
+func beginAnew(r *unix.PtraceRegs) {
+	noHandler := int64(restartNoHnd)
+	r.Rax = uint64(noHandler)
 }
 
 // userCode64 is the code segment of 64-bit user code (__USER_CS).

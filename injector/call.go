@@ -50,8 +50,12 @@ func (t *tracer) call(w *workplace, functions []remoteFunction, rules callRules)
 		if err != nil {
 			return nil, err
 		}
+		var refused refusals
 		for _, tid := range tids {
 			r, err := t.callIn(tid, w, functions, rules)
+			if refused.add(err) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -62,6 +66,9 @@ func (t *tracer) call(w *workplace, functions []remoteFunction, rules callRules)
 			if err != nil || results != nil {
 				return results, err
 			}
+		}
+		if refused.all(tids) {
+			return nil, refused.last
 		}
 		if time.Now().After(deadline) {
 			return nil, busyf("no thread of it sleeps in a system call, in which a function could be called")
@@ -91,6 +98,10 @@ func (t *tracer) callIn(tid int, w *workplace, functions []remoteFunction, rules
 	r := &remoteRun{loan: &loan{t: t, th: th, original: th.regs}, w: w, group: th.group}
 	resume := afterStub(&r.original)
 	r.stub = assembleCalls(w, functions, &resume)
+	code := func(*unix.PtraceRegs) []byte { return r.stub.code }
+	if err := t.permits(th, r.stub.calls, w.base, code); err != nil {
+		return nil, errors.Join(err, t.release(th))
+	}
 	if err := w.prepare(t.p, r.stub.code, mask); err != nil {
 		return nil, errors.Join(err, t.release(th))
 	}

@@ -19,6 +19,8 @@ func callCodeSize(n int) uint64 { return 768 + 64*uint64(n) }
 // A callStub is code that calls functions. Offsets count from its start.
 type callStub struct {
 	code []byte
+	// calls are the system calls that it makes itself.
+	calls []remoteCall
 	// saved is where the thread's state is saved, restore where it is put back,
 	// whatever happened in between, and leave where only the signal mask and the
 	// registers of system calls are left to restore.
@@ -36,10 +38,13 @@ type callStub struct {
 func assembleCalls(w *workplace, functions []remoteFunction, resume *unix.PtraceRegs) callStub {
 	const setMask = 2 // SIG_SETMASK
 	const cleanFlags = 0x202
-	var s callStub
+	s := callStub{calls: []remoteCall{
+		{number: unix.SYS_RT_SIGPROCMASK, args: [6]uint64{setMask, w.word(wordBlocked), 0, 8}},
+		{number: unix.SYS_RT_SIGPROCMASK, args: [6]uint64{setMask, w.word(wordMask), 0, 8}},
+	}}
 	code := appendState(nil, w.state(), saveState)
 	s.saved = uint64(len(code))
-	code = appendCall(code, remoteCall{number: unix.SYS_RT_SIGPROCMASK, args: [6]uint64{setMask, w.word(wordBlocked), 0, 8}})
+	code = appendCall(code, s.calls[0])
 	code = appendFlags(code, w.stackTop(), cleanFlags)
 	code = append(code, 0xdb, 0xe3) // fninit
 	code = appendMove(code, rcx, w.word(wordMXCSR))
@@ -65,7 +70,7 @@ func assembleCalls(w *workplace, functions []remoteFunction, resume *unix.Ptrace
 		code = appendMove(code, r.register, r.value)
 	}
 	s.leave = uint64(len(code))
-	code = appendCall(code, remoteCall{number: unix.SYS_RT_SIGPROCMASK, args: [6]uint64{setMask, w.word(wordMask), 0, 8}})
+	code = appendCall(code, s.calls[1])
 	s.code = appendReturn(code, resume)
 	return s
 }

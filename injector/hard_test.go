@@ -129,15 +129,6 @@ func TestRefusedProcesses(t *testing.T) {
 	f := newFixture(t, "stock")
 	set := []*livepatch.Container{f.container(t, 2, "answer")}
 	in := New(Options{})
-	t.Run("seccomp filter", func(t *testing.T) {
-		tg := f.startHard(t, "filtered")
-		rs, err := in.Apply(background(), only(tg.pid), set)
-		if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, "seccomp") {
-			t.Errorf("reason %q", r.Reason)
-		}
-		tg.says(old)
-		tg.ends()
-	})
 	t.Run("a signal for what the stub does", func(t *testing.T) {
 		tg := f.startHard(t, "dispatched")
 		rs, err := in.Apply(background(), only(tg.pid), set)

@@ -19,14 +19,19 @@ func (t *tracer) lenders() ([]int, error) {
 	// Enough to look at: the state of thousands of threads costs more than it gives.
 	tids = tids[:min(len(tids), most)]
 	const useless = 3
+	strict := 0
 	rank := make(map[int]int, len(tids))
 	for _, tid := range tids {
 		st, err := readTaskStatus(t.p.proc, t.p.pid, tid)
 		switch {
 		case err != nil || st.State == 'Z' || st.State == 'X':
 			rank[tid] = useless
-		case st.Seccomp != 0: // a filter may kill for a call that it does not like
+		case st.Seccomp == seccompStrict:
 			rank[tid] = useless
+			strict++
+		case st.Seccomp != 0: // what its filters say takes a moment: see permits
+			t.judge.seen[tid] = true
+			rank[tid] = 2
 		case st.State == 'S':
 			rank[tid] = 0
 		case st.State == 'D':
@@ -36,19 +41,27 @@ func (t *tracer) lenders() ([]int, error) {
 		}
 	}
 	tids = slices.DeleteFunc(tids, func(tid int) bool { return rank[tid] == useless })
+	if len(tids) == 0 && strict > 0 {
+		return nil, errStrict
+	}
 	slices.SortStableFunc(tids, func(a, b int) int { return rank[a] - rank[b] })
 	return tids, nil
 }
 
 // lend stops one thread and prepares to send it into a stub that makes the
-// calls; nil if this thread can't be used now.
+// calls; nil if this thread can't be used now, a filtered error if its seccomp
+// filters forbid it.
 func (t *tracer) lend(tid int, calls []remoteCall, stub tail) (*loan, error) {
 	th, err := t.ready(tid)
 	if err != nil || th == nil {
 		return nil, err
 	}
 	l := &loan{t: t, th: th, calls: calls, original: th.regs, stub: stub}
-	return l, l.enter(nil, func(resume *unix.PtraceRegs) []byte { return assembleStub(calls, resume) })
+	assemble := func(resume *unix.PtraceRegs) []byte { return assembleStub(calls, resume) }
+	if err := t.permits(th, calls, stub.start(), assemble); err != nil {
+		return nil, errors.Join(err, t.release(th))
+	}
+	return l, l.enter(nil, assemble)
 }
 
 // ready stops one thread at a place from which it can be sent into a stub; nil
@@ -67,8 +80,7 @@ func (t *tracer) ready(tid int) (*thread, error) {
 	if reason, err := t.unfit(th); err != nil || reason != "" {
 		return nil, errors.Join(err, t.release(th))
 	}
-	hideStop(&th.regs)
-	return th, nil
+	return th, t.hideStop(th)
 }
 
 // enter writes a stub: data for it to read, which begins behind the magic, and

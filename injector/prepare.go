@@ -88,15 +88,15 @@ func (j *job) detourFor(function uint64) *detour {
 	return nil
 }
 
-// mayMap refuses processes whose system calls are filtered: what a filter does
-// with a call that it does not like can be to kill the process.
+// mayMap refuses processes that can make no call but read, write and exit. What
+// filters say is only known of a stopped thread: see permits.
 func (j *job) mayMap() error {
 	st, err := j.p.status()
 	if err != nil {
 		return err
 	}
-	if st.Seccomp != 0 {
-		return blockedf("a seccomp filter is in force, and it is not known to allow that memory is mapped")
+	if st.Seccomp == seccompStrict && st.Threads == 1 {
+		return errStrict
 	}
 	return nil
 }

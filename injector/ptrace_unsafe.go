@@ -63,6 +63,24 @@ func signalMask(tid int) (uint64, error) {
 	return mask, nil
 }
 
+// seccompGetFilter reads a seccomp filter of a thread into program, as an array
+// of struct sock_filter, and gives its number of instructions. The oldest filter
+// is number 0; behind the last one the answer is ENOENT (PTRACE_SECCOMP_GET_FILTER,
+// Linux 4.4; kernel/seccomp.c). EINVAL: the thread has none, or the kernel lacks
+// CONFIG_CHECKPOINT_RESTORE; EACCES: CAP_SYS_ADMIN is needed, and to have no
+// filter oneself.
+// Preconditions: the thread is in a ptrace stop of this one, and program has
+// room for BPF_MAXINSNS instructions.
+func seccompGetFilter(tid, number int, program []byte) (int, error) {
+	const getFilter = 0x420c
+	n, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, getFilter, uintptr(tid), uintptr(number),
+		uintptr(unsafe.Pointer(unsafe.SliceData(program))), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
 func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func leBytes(v uint64) []byte { return binary.LittleEndian.AppendUint64(nil, v) }

@@ -127,8 +127,8 @@ func (t *tracer) readRegisters() error {
 		if err := t.registers(th); err != nil {
 			return err
 		}
-		if hideStop(&th.regs) {
-			th.dirty = true
+		if err := t.hideStop(th); err != nil {
+			return err
 		}
 	}
 	return nil

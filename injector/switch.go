@@ -173,9 +173,12 @@ func (t *tracer) runSwitch(s switchover, tid int, stub tail) (bool, error) {
 	}
 	l := &loan{t: t, th: th, original: th.regs, stub: stub}
 	data := s.data(mask)
-	at := stub.address + uint64(len(stubMagic))
-	err = l.enter(data, func(resume *unix.PtraceRegs) []byte { return assembleSwitch(s.words, s.calls(at), resume) })
-	if err != nil {
+	calls := s.calls(stub.start())
+	assemble := func(resume *unix.PtraceRegs) []byte { return assembleSwitch(s.words, calls, resume) }
+	if err := t.permits(th, calls, stub.start()+uint64(len(data)), assemble); err != nil {
+		return false, errors.Join(notFiltered(err), t.release(th))
+	}
+	if err := l.enter(data, assemble); err != nil {
 		return false, err
 	}
 	if err := t.resume(th, unix.PTRACE_CONT); err != nil {

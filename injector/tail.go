@@ -19,6 +19,9 @@ type tail struct {
 // holds says whether a program counter is inside.
 func (s tail) holds(pc uint64) bool { return pc >= s.address && pc < s.address+uint64(s.size) }
 
+// start is where a stub in it begins, behind the magic.
+func (s tail) start() uint64 { return s.address + uint64(len(stubMagic)) }
+
 // tails are the room that the objects of a process offer.
 func tails(objs []*object) []tail {
 	var out []tail

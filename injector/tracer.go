@@ -27,6 +27,7 @@ type tracer struct {
 	// others get their signals and run on.
 	stopping bool
 	lender   *thread
+	judge    *judge
 	// since is when the first thread was interrupted, stopped the longest time
 	// for which threads were held so far.
 	since   time.Time
@@ -91,7 +92,7 @@ func traceThread(p *process, f func(*tracer) error, done chan<- traced) {
 		done <- r
 		return
 	}
-	t := &tracer{p: p, byID: make(map[int]*thread)}
+	t := &tracer{p: p, byID: make(map[int]*thread), judge: newJudge()}
 	err := t.begin(f)
 	attached := slices.ContainsFunc(t.threads, func(th *thread) bool { return !th.gone })
 	done <- traced{err: err, tid: unix.Gettid(), attached: attached}
@@ -277,8 +278,8 @@ func (t *tracer) hide(th *thread) error {
 				return err
 			}
 		}
-		if hideStop(&th.regs) {
-			th.dirty = true
+		if err := t.hideStop(th); err != nil {
+			return err
 		}
 	}
 	return t.flush(th)

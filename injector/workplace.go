@@ -146,6 +146,9 @@ func (j *job) closeWorkplace(t *tracer, w *workplace) error {
 		}
 		for _, tid := range tids {
 			l, err := t.lend(tid, []remoteCall{call}, stub)
+			if errors.As(err, &filtered{}) {
+				continue
+			}
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,171 @@
+package injector
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpbuild/lpbuild/livepatch"
+)
+
+// compile makes a program of the fixture's library from one of the sources in
+// testdata.
+func (f *fixture) compile(t testing.TB, source string) string {
+	t.Helper()
+	program := filepath.Join(f.dir, strings.TrimSuffix(source, ".c"))
+	run(t, "gcc", "-O2", "-pthread", "-o", program, "testdata/"+source, f.library, "-Wl,-rpath,"+f.dir)
+	return program
+}
+
+// TestSeccompFilters: a filter is asked before a system call is made on behalf
+// of the process. Without that, those that end it would have ended it here, and
+// those that refuse would have been found out by trying.
+func TestSeccompFilters(t *testing.T) {
+	f := newFixture(t, "stock")
+	program := f.compile(t, "filtered.c")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	for _, c := range []struct{ name, reason string }{
+		{"list", ""},
+		{"logged", ""},
+		{"no-executable-mprotect", ""},
+		{"no-write-execute", ""},
+		{"mmap-from-program", ""},
+		{"main-only", ""},
+		{"other-only", ""},
+		{"main-strict", ""},
+		{"waiting", ""},
+		{"no-mmap", "its seccomp filter answers mmap with EPERM"},
+		{"no-executable-mmap", "its seccomp filter answers mmap by ending the process"},
+		{"traps", "its seccomp filter answers mmap with SIGSYS"},
+		{"asks-tracer", "its seccomp filter answers mmap by asking its tracer"},
+		{"asks-process", "its seccomp filter answers mmap by asking another process"},
+		{"stacked", "its seccomp filter answers mmap with EPERM"},
+		{"stacked-under", "its seccomp filter answers mmap with EPERM"},
+		{"mmap-from-libc", "its seccomp filter answers mmap by ending the process"},
+		{"both", "its seccomp filter answers mmap"},
+		{"computed", "not a filter that is understood"},
+		{"strict", "it is in seccomp's strict mode, in which it can't map memory"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tg := startTarget(t, exec.Command(program, c.name))
+			if c.name == "waiting" {
+				tg.awaitCalls(unix.SYS_CLOCK_NANOSLEEP, unix.SYS_POLL)
+			}
+			in := New(Options{})
+			rs, err := in.Apply(background(), only(tg.pid), set)
+			if c.reason != "" {
+				if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, c.reason) {
+					t.Errorf("reason %q, want %q", r.Reason, c.reason)
+				}
+				tg.untouched()
+				tg.says(old)
+			} else {
+				result(t, Applied, rs, err)
+				tg.says(v2)
+				rs, err = in.Revert(background(), only(tg.pid), nil)
+				result(t, Reverted, rs, err)
+				tg.says(old)
+			}
+			tg.unharmed()
+			if c.name != "main-strict" { // whose main thread can only end alone
+				tg.ends()
+			}
+		})
+	}
+}
+
+// awaitCalls waits until for each of the system calls a thread is blocked in it.
+func (tg *target) awaitCalls(numbers ...int64) {
+	tg.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for _, n := range numbers {
+		for !tg.isIn(n) {
+			if time.Now().After(deadline) {
+				tg.t.Fatalf("pid %d: no thread is in system call %d", tg.pid, n)
+			}
+		}
+	}
+}
+
+func (tg *target) isIn(number int64) bool {
+	tids, err := listTasks("/proc", tg.pid)
+	if err != nil {
+		tg.t.Fatal(err)
+	}
+	for _, tid := range tids {
+		if n, _, _, running, err := taskSyscall("/proc", tg.pid, tid); err == nil && !running && n == number {
+			return true
+		}
+	}
+	return false
+}
+
+// untouched checks that nothing of ours is in the process: no ledger, and no
+// mapping of its code that differs from the file in what we write.
+func (tg *target) untouched() {
+	tg.t.Helper()
+	rs, err := New(Options{}).Status(background(), only(tg.pid))
+	if r := result(tg.t, NotApplied, rs, err); len(r.Patches) > 0 {
+		tg.t.Errorf("in force: %+v", r.Patches)
+	}
+	p, err := openProcess("/proc", tg.pid)
+	if err != nil {
+		tg.t.Fatal(err)
+	}
+	defer p.close()
+	maps, err := p.mappings()
+	if err != nil {
+		tg.t.Fatal(err)
+	}
+	if led, err := readLedger(p, maps); err != nil || led != nil {
+		tg.t.Errorf("ledger %v, %v", led, err)
+	}
+	for _, m := range maps {
+		if m.ourCode() {
+			tg.t.Errorf("memory at %#x is ours", m.start)
+		}
+	}
+}
+
+// TestSeccompFiltersThatCannotBeRead: without CAP_SYS_ADMIN nobody is told what
+// a filter says, and no call is risked.
+func TestSeccompFiltersThatCannotBeRead(t *testing.T) {
+	f := newFixture(t, "stock")
+	const pid, file = "LPBUILD_TEST_PID", "LPBUILD_TEST_CONTAINER"
+	if target := os.Getenv(pid); target != "" {
+		n, err := strconv.Atoi(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(os.Getenv(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := livepatch.ReadContainer("patch", data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs, err := New(Options{}).Apply(background(), only(n), []*livepatch.Container{c})
+		if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, "CAP_SYS_ADMIN") {
+			t.Errorf("reason %q", r.Reason)
+		}
+		return
+	}
+	c := f.container(t, 2, "answer")
+	tg := startTarget(t, exec.Command(f.compile(t, "filtered.c"), "list"))
+	cmd := exec.Command("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin",
+		os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), pid+"="+strconv.Itoa(tg.pid), file+"="+filepath.Join(f.dir, c.Name))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	tg.says(old)
+	tg.unharmed()
+	tg.ends()
+}
