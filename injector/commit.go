@@ -20,6 +20,9 @@ func (j *job) carryOut(g *goal) error {
 	if err := j.expectUnused(pr); err != nil {
 		return err
 	}
+	if err := j.p.lock(j.ctx); err != nil {
+		return err
+	}
 	err = trace(j.p, func(t *tracer) error {
 		defer func() { j.result.Stopped = t.stopped }()
 		if err := j.claim(t); err != nil {
@@ -110,21 +113,22 @@ func (j *job) sameLedger(maps []mapping) error {
 // errLedgerChanged: two programs work on one process.
 var errLedgerChanged = fmt.Errorf("another program has changed its live patches meanwhile: %w", errBusy)
 
-// unchanged makes sure that the ledger is the one with this sequence number,
-// before it is overwritten: the thread that keeps others away can have ended.
-func (j *job) unchanged(controlPage, sequence uint64) error {
+// controlPage reads the control page, and makes sure that the ledger is the one
+// with this sequence number before it is overwritten: the thread that keeps
+// others away can have ended.
+func (j *job) controlPage(address, sequence uint64) ([]byte, error) {
 	page := make([]byte, pageSize)
-	if err := j.p.readAt(page, controlPage); err != nil {
-		return err
+	if err := j.p.readAt(page, address); err != nil {
+		return nil, err
 	}
 	now, err := decodeControl(page)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if now.sequence != sequence {
-		return errLedgerChanged
+		return nil, errLedgerChanged
 	}
-	return nil
+	return page, nil
 }
 
 // establish brings the region into the process, if there is one to bring, and
@@ -155,15 +159,30 @@ func (j *job) establish(t *tracer, pr *prepared) (*composed, *loan, error) {
 			return nil, l, fmt.Errorf("fill the mapping: %w", err)
 		}
 	}
-	if j.led != nil {
-		if err := j.unchanged(c.controlAt, j.led.sequence); err != nil {
-			return nil, l, err
+	return c, l, j.publish(c)
+}
+
+// publish enters the new region in the ledger: from here on whoever comes after
+// an injector that was killed finds the detours. The process runs, and may fork
+// at any moment: see control.
+func (j *job) publish(c *composed) error {
+	c.known = c.published.sequence
+	if j.led == nil {
+		return j.p.writeAt(c.published.encode(), c.controlAt)
+	}
+	if _, err := j.controlPage(c.controlAt, j.led.sequence); err != nil {
+		return err
+	}
+	var slots []byte
+	for _, s := range c.published.slots[len(j.led.slots):] {
+		slots = append(slots, leBytes(s)...)
+	}
+	if len(slots) > 0 {
+		if err := j.p.writeAt(slots, slotAddress(c.controlAt, len(j.led.slots))); err != nil {
+			return err
 		}
 	}
-	// From here on the ledger knows the detours, so that whoever comes after an
-	// injector that was killed finds them.
-	c.known = c.published.sequence
-	return c, l, j.p.writeAt(c.published.encode(), c.controlAt)
+	return j.p.writeAt(c.published.statement(), c.controlAt+uint64(c.published.statementOffset()))
 }
 
 // mapRegion finds a place for the region and has the process map it. Another
@@ -223,21 +242,23 @@ func (j *job) commit(t *tracer, c *composed, l *loan) error {
 			return err
 		}
 	}
-	if err := errors.Join(j.ctx.Err(), j.unchanged(c.controlAt, c.known), j.confirmUnused(t, deadline)); err != nil {
+	page, err := j.controlPage(c.controlAt, c.known)
+	if err := errors.Join(j.ctx.Err(), err, j.confirmUnused(t, deadline)); err != nil {
 		return err
 	}
+	c.final.change(page)
 	if err := j.moveThreads(t, c, deadline); err != nil {
 		return err
 	}
-	return j.flip(c)
+	return j.flip(c, page)
 }
 
 // flip writes the jumps, then the control page, then removes jumps that are no
-// longer wanted. Every step leaves a process that works: a jump whose slot
-// still leads to the old code changes nothing, and the control page is one
-// write within one page.
+// longer wanted. page is the control page as it will be. Every step leaves a
+// process that works: a jump whose slot still leads to the old code changes
+// nothing, and the control page is one write within one page.
 // Precondition: all threads are stopped where flip may happen.
-func (j *job) flip(c *composed) error {
+func (j *job) flip(c *composed, page []byte) error {
 	for _, d := range c.install {
 		if err := j.expect(d.Address, d.Original); err != nil {
 			return err
@@ -256,7 +277,7 @@ func (j *job) flip(c *composed) error {
 			return errors.Join(err, j.undo(c.install[:i]))
 		}
 	}
-	if err := j.p.writeAt(c.final.encode(), c.controlAt); err != nil {
+	if err := j.p.writeAt(page, c.controlAt); err != nil {
 		return errors.Join(err, j.undo(c.install))
 	}
 	return j.undo(c.remove)

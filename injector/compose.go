@@ -48,7 +48,9 @@ func (j *job) compose(pr *prepared, base uint64, g region, left []*detour) (*com
 			return nil, err
 		}
 	}
-	c.published.sequence++
+	if fresh != nil {
+		c.published.sequence++
+	}
 	c.final = c.published
 	c.final.slots = slices.Clone(c.published.slots)
 	c.final.sequence++

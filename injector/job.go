@@ -277,7 +277,10 @@ func (j *job) decide(matches []match) (*goal, error) {
 		if len(matches) > 0 {
 			j.result.Word = Already
 		}
-		return nil, nil
+		if j.op.kind == opCheck {
+			return nil, nil
+		}
+		return j.unlessSettled(g, now)
 	}
 	if g.word != Reverted {
 		if err := j.forbidden(); err != nil {
@@ -343,7 +346,7 @@ func (j *job) unlessClean(g *goal, active int) (*goal, error) {
 		return g, nil
 	}
 	if !j.op.restore {
-		return nil, nil
+		return j.unlessSettled(g, g.keep)
 	}
 	left, err := j.installed()
 	if err != nil || len(left) == 0 || j.led == nil {
@@ -352,6 +355,28 @@ func (j *job) unlessClean(g *goal, active int) (*goal, error) {
 	wanted := j.wanted(g, nil)
 	for _, d := range left {
 		if _, ok := wanted[d.Function]; !ok {
+			return g, nil
+		}
+	}
+	return nil, nil
+}
+
+// unlessSettled drops a goal that is reached already, and keeps it where slots
+// lead elsewhere than what is active tells: a fork took a copy of the page in
+// the midst of a change.
+func (j *job) unlessSettled(g *goal, now []activeRef) (*goal, error) {
+	left, err := j.installed()
+	if err != nil {
+		return nil, err
+	}
+	wanted := j.wanted(&goal{keep: now}, nil)
+	for _, d := range left {
+		to, ok := wanted[d.Function]
+		if !ok {
+			to = d.Old
+		}
+		if j.led.slots[d.Slot] != to {
+			g.word = j.result.Word
 			return g, nil
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"time"
 )
 
@@ -21,13 +20,6 @@ const LedgerFormat = 1
 
 const (
 	pageSize = 4096
-
-	controlMagic   = "LPLEDGER"
-	sequenceOffset = 24
-	activeOffset   = 48
-	activeCapacity = 64
-	slotsOffset    = 1088
-	slotCapacity   = (pageSize - slotsOffset) / 8
 
 	recordMagic      = "LPRECORD"
 	recordHeaderSize = 64
@@ -48,85 +40,6 @@ func (f *foreign) Error() string { return f.reason }
 
 func foreignf(format string, args ...any) error {
 	return &foreign{fmt.Sprintf(format, args...)}
-}
-
-// errNotControl: the page is not a control page at all.
-var errNotControl = errors.New("not a ledger control page")
-
-// control is the content of the control page, the only part of a ledger that
-// ever changes: one write of one page commits.
-type control struct {
-	// sequence counts the writes.
-	sequence uint64
-	// newest is the address of the newest record, 0 if there is none.
-	newest uint64
-	// active are the live patches in force, oldest first.
-	active []activeRef
-	// slots are the addresses that detours lead to, by slot number.
-	slots []uint64
-}
-
-// activeRef names one container of one record.
-type activeRef struct {
-	record uint64
-	index  uint32
-}
-
-// encode gives the page. Layout, little endian: magic 8, format u32, page size
-// u32, CRC-32C of the bytes from 20 on u32, number of slots u32, sequence u64,
-// newest record u64, number of active containers u32, zero u32, then 64 times
-// {record u64, index u32, zero u32}, zeros, and from 1088 on the slots, u64 each.
-func (c *control) encode() []byte {
-	le := binary.LittleEndian
-	page := make([]byte, pageSize)
-	copy(page, controlMagic)
-	le.PutUint32(page[8:], LedgerFormat)
-	le.PutUint32(page[12:], pageSize)
-	le.PutUint32(page[20:], uint32(len(c.slots)))
-	le.PutUint64(page[sequenceOffset:], c.sequence)
-	le.PutUint64(page[32:], c.newest)
-	le.PutUint32(page[40:], uint32(len(c.active)))
-	for i, a := range c.active {
-		le.PutUint64(page[activeOffset+16*i:], a.record)
-		le.PutUint32(page[activeOffset+16*i+8:], a.index)
-	}
-	for i, s := range c.slots {
-		le.PutUint64(page[slotsOffset+8*i:], s)
-	}
-	le.PutUint32(page[16:], crc32.Checksum(page[20:], crc32.MakeTable(crc32.Castagnoli)))
-	return page
-}
-
-// decodeControl reads a control page. It returns errNotControl for a page
-// without the magic, and a foreign error for a newer or damaged one.
-func decodeControl(page []byte) (*control, error) {
-	le := binary.LittleEndian
-	if len(page) < pageSize || string(page[:8]) != controlMagic {
-		return nil, errNotControl
-	}
-	page = page[:pageSize]
-	if f := le.Uint32(page[8:]); f == 0 || f > LedgerFormat {
-		return nil, foreignf("its ledger has format %d, this program knows up to %d: use the newer program", f, LedgerFormat)
-	}
-	nslots, nactive := le.Uint32(page[20:]), le.Uint32(page[40:])
-	sum := crc32.Checksum(page[20:], crc32.MakeTable(crc32.Castagnoli))
-	if le.Uint32(page[12:]) != pageSize || le.Uint32(page[16:]) != sum || nslots > slotCapacity || nactive > activeCapacity {
-		return nil, foreignf("its ledger is damaged")
-	}
-	c := &control{sequence: le.Uint64(page[sequenceOffset:]), newest: le.Uint64(page[32:])}
-	for i := range int(nactive) {
-		at := page[activeOffset+16*i:]
-		c.active = append(c.active, activeRef{le.Uint64(at), le.Uint32(at[8:])})
-	}
-	for i := range int(nslots) {
-		c.slots = append(c.slots, le.Uint64(page[slotsOffset+8*i:]))
-	}
-	return c, nil
-}
-
-// slotAddress is where a slot lies, given the address of the control page.
-func slotAddress(controlPage uint64, slot int) uint64 {
-	return controlPage + slotsOffset + 8*uint64(slot)
 }
 
 // record says what one operation brought into the process. It never changes.
@@ -350,25 +263,6 @@ func readLedgerAt(m readerAt, addr uint64) (*ledger, error) {
 		at = r.prev
 	}
 	return l, l.index()
-}
-
-// readControl reads the control page at addr. Another injector may write it at
-// this very moment, and half of each is neither: what looks damaged is read
-// again, for longer than a write takes.
-func readControl(m readerAt, addr uint64) (*control, error) {
-	const tries, pause = 6, 100 * time.Microsecond
-	page := make([]byte, pageSize)
-	for try := 1; ; try++ {
-		if err := m.readAt(page, addr); err != nil {
-			return nil, err
-		}
-		c, err := decodeControl(page)
-		var f *foreign
-		if try == tries || !errors.As(err, &f) {
-			return c, err
-		}
-		nanosleep(pause << try)
-	}
 }
 
 // index fills detours and checks that what is active refers to what is there.

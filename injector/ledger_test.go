@@ -122,7 +122,7 @@ func TestLedgerOfANewerReleaseIsLeftAlone(t *testing.T) {
 	for name, damage := range map[string]func(memory){
 		"newer control page": func(m memory) { binary.LittleEndian.PutUint32(m[ledgerAt][8:], LedgerFormat+1) },
 		"newer record":       func(m memory) { binary.LittleEndian.PutUint32(m[recordAt][8:], LedgerFormat+1) },
-		"checksum":           func(m memory) { m[ledgerAt][slotsOffset] ^= 1 },
+		"checksum":           func(m memory) { m[ledgerAt][statementsOffset+8] ^= 1 },
 		"record's checksum":  func(m memory) { m[recordAt][recordHeaderSize+5] ^= 1 },
 		"record's length":    func(m memory) { binary.LittleEndian.PutUint32(m[recordAt][12:], maxRecordPayload+1) },
 		"no record": func(m memory) {
@@ -134,8 +134,8 @@ func TestLedgerOfANewerReleaseIsLeftAlone(t *testing.T) {
 		"elements without end": func(m memory) { m[recordAt] = wideRecord(maxRecordPayload); widen(m) },
 		"active out of range":  func(m memory) { copy(m[ledgerAt], badActive(7).encode()) },
 		"active in no record":  func(m memory) { c := badActive(0); c.active[0].record++; copy(m[ledgerAt], c.encode()) },
-		"too many slots":       func(m memory) { binary.LittleEndian.PutUint32(m[ledgerAt][20:], slotCapacity+1) },
-		"too many active ones": func(m memory) { binary.LittleEndian.PutUint32(m[ledgerAt][40:], activeCapacity+1) },
+		"too many slots":       func(m memory) { binary.LittleEndian.PutUint32(m[ledgerAt][statementsOffset+4:], slotCapacity+1) },
+		"too many active ones": func(m memory) { binary.LittleEndian.PutUint32(m[ledgerAt][statementsOffset+8:], activeCapacity+1) },
 	} {
 		m := sampleMemory(t)
 		damage(m)
@@ -159,8 +159,7 @@ func (m *tornMemory) readAt(buf []byte, addr uint64) error {
 		return err
 	}
 	if m.reads++; m.reads < 4 {
-		copy(buf[pageSize/2:], (&control{sequence: 1}).encode()[pageSize/2:])
-		copy(buf[:20], (&control{sequence: 1}).encode())
+		copy(buf[statementsOffset+statementSize/2:], make([]byte, 2*statementSize))
 	}
 	return nil
 }
@@ -238,8 +237,41 @@ func FuzzLedger(f *testing.F) {
 		if err != nil || l == nil {
 			return
 		}
-		if got := l.control.encode(); !bytes.Equal(got[:activeOffset], page[:activeOffset]) {
-			t.Errorf("control page\n% x\nwritten back as\n% x", page[:activeOffset], got[:activeOffset])
+		now := bytes.Clone(page)
+		l.control.change(now)
+		if c, err := decodeControl(now); err != nil || cmp.Diff(l.control, *c, cmp.AllowUnexported(control{}, activeRef{})) != "" {
+			t.Errorf("control page %+v written back as %+v, %v", l.control, c, err)
 		}
 	})
+}
+
+// A child that was forked in the midst of a change has a copy of the page with
+// some of the words of the new state: it is read as the old state or the new
+// one, whichever words those are.
+func TestLedgerCopiedInTheMidstOfAChange(t *testing.T) {
+	before := control{sequence: 6, newest: recordAt, active: []activeRef{{recordAt, 0}}, slots: []uint64{1, 2, 3}}
+	after := control{sequence: 7, newest: recordAt, active: []activeRef{{recordAt, 1}, {recordAt, 2}}, slots: []uint64{1, 5, 6}}
+	page := before.encode()
+	c := composed{final: after}
+	words := c.switchover(page).words
+	if len(words) < 6 {
+		t.Fatalf("only %d words change", len(words))
+	}
+	for n := range len(words) + 1 {
+		torn := bytes.Clone(page)
+		for _, w := range words[:n] {
+			binary.LittleEndian.PutUint64(torn[w.address:], w.value)
+		}
+		got, err := decodeControl(torn)
+		if err != nil {
+			t.Fatalf("after %d words: %v", n, err)
+		}
+		want := before
+		if n == len(words) {
+			want = after
+		}
+		if got.sequence != want.sequence || !cmp.Equal(got.active, want.active, cmp.AllowUnexported(activeRef{})) {
+			t.Errorf("after %d words: %+v, want %+v", n, got, want)
+		}
+	}
 }

@@ -40,6 +40,8 @@ type process struct {
 	// maps is what mappings returned last, links what linkOrder found.
 	maps  []mapping
 	links *linkList
+	// locked is what keeps other injectors away, nil if nothing does.
+	locked *os.File
 }
 
 // memoryLayout is where the kernel put a program at exec.
@@ -140,6 +142,9 @@ func (p *process) path(name string) string {
 }
 
 func (p *process) close() {
+	if p.locked != nil {
+		_ = p.locked.Close()
+	}
 	_ = p.mem.Close() // nothing is buffered
 	_ = unix.Close(p.pidfd)
 }

@@ -1,7 +1,7 @@
 package injector
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -16,7 +16,7 @@ import (
 // volume 3, "Guaranteed Atomic Operations"; AMD64 APM volume 2, "Access
 // Atomicity"), so that a jump through a slot goes to the old code or to the new
 // one, and stores become visible in the order in which they are made: the
-// ledger's header comes last.
+// ledger's statement comes last.
 type switchover struct {
 	page  uint64
 	words []store
@@ -34,17 +34,17 @@ const roomSize = 1024
 // switchable says whether a change is one of the control page alone.
 func (c *composed) switchable() bool { return len(c.install) == 0 && len(c.remove) == 0 }
 
-// switchover lists the words in which the control page will differ: slots,
-// then what is active, then the header, the sequence number last.
-func (c *composed) switchover() switchover {
-	now, then := c.published.encode(), c.final.encode()
+// switchover lists the words in which the control page will differ from what it
+// is now: slots first, then the statement.
+func (c *composed) switchover(now []byte) switchover {
+	then := bytes.Clone(now)
+	c.final.change(then)
 	s := switchover{page: c.controlAt, sequence: c.final.sequence}
 	for at := pageSize - 8; at >= 0; at -= 8 {
-		if v := leUint64(then[at:]); at != sequenceOffset && v != leUint64(now[at:]) {
+		if v := leUint64(then[at:]); v != leUint64(now[at:]) {
 			s.words = append(s.words, store{c.controlAt + uint64(at), v})
 		}
 	}
-	s.words = append(s.words, store{c.controlAt + sequenceOffset, s.sequence})
 	return s
 }
 
@@ -84,12 +84,13 @@ func (j *job) switchOver(t *tracer, c *composed, l *loan) (bool, error) {
 			return false, err
 		}
 	}
-	s := c.switchover()
-	stub, ok, err := t.cleanTail(append(c.rooms(j), tails(j.objs)...), switchSize(len(s.words)))
-	if err != nil || !ok {
+	page, err := j.controlPage(c.controlAt, c.known)
+	if err != nil {
 		return false, err
 	}
-	if err := j.unchanged(c.controlAt, c.known); err != nil {
+	s := c.switchover(page)
+	stub, ok, err := t.cleanTail(append(c.rooms(j), tails(j.objs)...), switchSize(len(s.words)))
+	if err != nil || !ok {
 		return false, err
 	}
 	tids, err := t.lenders()
@@ -105,8 +106,8 @@ func (j *job) switchOver(t *tracer, c *composed, l *loan) (bool, error) {
 		if err != nil || done {
 			return done, errors.Join(err, t.clearUnused(stub, err))
 		}
-		if err := j.unchanged(c.controlAt, c.known); err != nil { // stopped half way
-			return false, errors.Join(j.p.writeAt(c.published.encode(), c.controlAt), t.clear(stub))
+		if err := j.p.writeAt(page, c.controlAt); err != nil { // it may have got half way
+			return false, err
 		}
 	}
 	return false, t.clear(stub)
@@ -196,11 +197,13 @@ func (t *tracer) runSwitch(s switchover, tid int, stub tail) (bool, error) {
 // the thread stopped, ended or did not get so far.
 func (l *loan) stored(s switchover) (bool, error) {
 	var seen error
-	var number [8]byte
 	made := false
+	half := int(s.sequence % 2)
+	page := make([]byte, pageSize)
 	ok, err := l.t.wait(time.Now().Add(schedulingLimit), func() bool {
-		seen = l.t.p.readAt(number[:], s.page+sequenceOffset)
-		made = seen == nil && binary.LittleEndian.Uint64(number[:]) == s.sequence
+		seen = l.t.p.readAt(page, s.page)
+		c := decodeStatement(page, half)
+		made = seen == nil && c != nil && c.sequence == s.sequence
 		return made || seen != nil || l.th.stopped || l.th.gone
 	})
 	return ok && made, errors.Join(err, seen)

@@ -1,0 +1,42 @@
+package injector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockLimit is how long an operation waits for another one on the same process.
+const lockLimit = time.Second
+
+// lock keeps other injectors away from a process until close, or until this
+// program ends. It is an advisory lock (flock(2)) on the process's stat file in
+// procfs, which is one inode for all who open it while somebody has it open.
+// Procfs mounted elsewhere has another one: see job.claim.
+func (p *process) lock(ctx context.Context) error {
+	f, err := os.Open(filepath.Join(p.proc, strconv.Itoa(p.pid), "stat"))
+	if err != nil {
+		return fmt.Errorf("pid %d: %w", p.pid, procError(err))
+	}
+	const pause = 200 * time.Microsecond
+	for deadline := time.Now().Add(lockLimit); ; {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			p.locked = f
+			return nil
+		}
+		switch {
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			return errors.Join(fmt.Errorf("pid %d: lock: %w", p.pid, err), f.Close())
+		case ctx.Err() != nil || !time.Now().Before(deadline):
+			return errors.Join(fmt.Errorf("another program changes its live patches: %w", errBusy), f.Close())
+		}
+		nanosleep(pause)
+	}
+}
