@@ -10,11 +10,21 @@ import (
 	"github.com/lpbuild/lpbuild/livepatch"
 )
 
+// mustHold holds a thread, however full the machine is.
+func (t *tracer) mustHold(th *thread) error {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if ok, err := t.hold(th); ok || err != nil {
+			return err
+		}
+	}
+	return errors.New("the thread can't be held")
+}
+
 // place has the first thread stand at pc, as if it had been interrupted there
 // in a call of branchy(NULL).
 func (t *tracer) place(th *thread, pc uint64) error {
-	if ok, err := t.hold(th); err != nil || !ok {
-		return errors.Join(err, errors.New("the thread can't be held"))
+	if err := t.mustHold(th); err != nil {
+		return err
 	}
 	if err := t.registers(th); err != nil {
 		return err
