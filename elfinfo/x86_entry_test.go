@@ -54,6 +54,9 @@ func TestAnalyzeEntry(t *testing.T) {
 		{name: "ends exactly there", code: "b8 01 00 00 00", kind: EntryStock, length: 5},
 		{name: "tail call only", code: "e9 10 20 30 00", kind: EntryStock, length: 5},
 		{name: "call first", code: "e8 10 20 30 00 c3", kind: EntryStock, length: 5},
+		{name: "call through a GOT slot first", code: "48 83 ec 08 ff 15 10 20 30 00 c3", kind: EntryStock, length: 10},
+		{name: "call through a register first", code: "ff d0 90 90 90 c3", reason: "a call through a pointer"},
+		{name: "call through the stack first", code: "ff 54 24 08 90 c3", reason: "a call through a pointer"},
 		{name: "recursive call", code: "55 48 89 e5 90 e8 f6 ff ff ff c3", kind: EntryStock, length: 5},
 
 		// Not livepatchable.

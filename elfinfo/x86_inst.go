@@ -130,6 +130,12 @@ func immovable(inst x86asm.Inst) string {
 	switch inst.Op {
 	case x86asm.LOOP, x86asm.LOOPE, x86asm.LOOPNE, x86asm.JCXZ, x86asm.JECXZ, x86asm.JRCXZ:
 		return "has a loop or jrcxz instruction, which has no long form"
+	case x86asm.CALL:
+		// It can be done by hand, so that it returns to where unwinders know
+		// the frame, if its operand does not depend on the stack pointer.
+		if mem, ok := inst.Args[0].(x86asm.Mem); !isRelative(inst) && !(ok && mem.Base == x86asm.RIP) {
+			return "has a call through a pointer"
+		}
 	case x86asm.XBEGIN:
 		return "has an xbegin instruction"
 	case x86asm.INT:
@@ -137,8 +143,7 @@ func immovable(inst x86asm.Inst) string {
 			return "has a breakpoint (int3, perhaps a uprobe)"
 		}
 	}
-	_, branches := inst.Args[0].(x86asm.Rel)
-	if branches && slices.ContainsFunc(inst.Prefix[:], isDataSize) {
+	if isRelative(inst) && slices.ContainsFunc(inst.Prefix[:], isDataSize) {
 		return "has a branch with an operand-size prefix"
 	}
 	for _, arg := range inst.Args {
@@ -148,6 +153,12 @@ func immovable(inst x86asm.Inst) string {
 		}
 	}
 	return ""
+}
+
+// isRelative says whether the instruction is a relative jump or call.
+func isRelative(inst x86asm.Inst) bool {
+	_, ok := inst.Args[0].(x86asm.Rel)
+	return ok
 }
 
 func isDataSize(p x86asm.Prefix) bool { return p&0xff == 0x66 }

@@ -198,6 +198,8 @@ func relocate(code []byte, from, to uint64) ([]byte, []move, error) {
 func moveInstruction(inst x86asm.Inst, raw []byte, next, to uint64) ([]byte, error) {
 	field := inst.PCRelOff
 	switch avx := elfinfo.AVXDisplacement(raw); {
+	case inst.Op == x86asm.CALL:
+		return moveCall(inst, raw, next, to)
 	case avx != 0:
 		field = avx
 	case inst.PCRel == 0:
@@ -223,9 +225,42 @@ func isBranch(inst x86asm.Inst) bool {
 	return relative
 }
 
-// moveBranch gives the long form of a relative jump. A call would push an
-// address without unwind information, so it is refused; loop and jrcxz have no
-// long form.
+// moveCall gives what does the same as a call of a fixed place, or through a
+// slot at one, and returns to where the call would have: to the address behind
+// it, of which unwinders know the frame. No flag changes.
+func moveCall(inst x86asm.Inst, raw []byte, next, to uint64) ([]byte, error) {
+	out := []byte{0x48, 0x8d, 0x64, 0x24, 0xf8} // lea -8(%rsp),%rsp
+	out = binary.LittleEndian.AppendUint32(append(out, 0xc7, 0x04, 0x24), uint32(next))
+	out = binary.LittleEndian.AppendUint32(append(out, 0xc7, 0x44, 0x24, 0x04), uint32(next>>32))
+	switch {
+	case len(raw) == nearJump && raw[0] == 0xe8:
+		jump, err := jumpTo(to+uint64(len(out)), next+uint64(int64(inst.Args[0].(x86asm.Rel))))
+		return append(out, jump...), err
+	case len(raw) == slotJump && raw[0] == 0xff && raw[1] == 0x15:
+		slot := next + uint64(int64(int32(binary.LittleEndian.Uint32(raw[2:]))))
+		jump, err := jumpThrough(to+uint64(len(out)), slot)
+		return append(out, jump...), err
+	}
+	return nil, blockedf("its first instructions can't be moved: %v", inst)
+}
+
+// movesCall says whether a call is among the instructions to be moved. On a
+// shadow stack (CET) its return would be a fault.
+func (e *plannedEntry) movesCall() bool {
+	if e.kind != string(elfinfo.EntryStock) {
+		return false
+	}
+	for code := e.code[e.offset : e.offset+e.length]; len(code) > 0; {
+		inst, ok := elfinfo.Decode(code)
+		if !ok || inst.Op == x86asm.CALL {
+			return ok
+		}
+		code = code[inst.Len:]
+	}
+	return false
+}
+
+// moveBranch gives the long form of a relative jump; loop and jrcxz have none.
 func moveBranch(inst x86asm.Inst, raw []byte, next, to uint64) ([]byte, error) {
 	target := next + uint64(int64(inst.Args[0].(x86asm.Rel)))
 	opcode := raw[0]

@@ -36,6 +36,9 @@ func TestRelocate(t *testing.T) {
 		{"vzeroupper; mov %esi,%eax", "c5f877 89f0", "c5f877 89f0 e9fbfffdff", []move{{3, to + 3}}},
 		{"test; js, as glibc 2.43's malloc", "4885ff 7810", "4885ff 0f880c00feff e9f7fffdff", []move{{3, to + 3}}},
 		{"jne, near", "0f8500010000", "0f850001feff e9fbfffdff", nil},
+		{"sub $8,%rsp; call", "4883ec08 e800010000",
+			"4883ec08488d6424f8c7042409000100c744240400000000e9ec00feff e9e7fffdff",
+			[]move{{4, to + 4}}},
 		{"nop; jmp, short", "9090909090 eb10", "9090909090 e90d00feff e9f8fffdff",
 			[]move{{1, to + 1}, {2, to + 2}, {3, to + 3}, {4, to + 4}, {5, to + 5}}},
 	} {
@@ -55,7 +58,8 @@ func TestRelocate(t *testing.T) {
 
 func TestRelocateRefusesWhatItCannotMove(t *testing.T) {
 	for name, code := range map[string]string{
-		"call":         "e800010000",
+		"call *%rax":   "ffd0 909090",
+		"call, 16-bit": "66e800010000",
 		"loop":         "e2fe 909090",
 		"jrcxz":        "e310 909090",
 		"prefix alone": "f3",
@@ -85,4 +89,16 @@ func TestContainerThatLiesAboutTheEntry(t *testing.T) {
 		t.Errorf("reason %q", r.Reason)
 	}
 	tg.says(old)
+}
+
+func TestShadowStackOfStatus(t *testing.T) {
+	for status, want := range map[string]bool{
+		"Name:\tx\nx86_Thread_features:\tshstk wrss \nx86_Thread_features_locked:\t\n": true,
+		"Name:\tx\nx86_Thread_features:\t\nx86_Thread_features_locked:\tshstk \n":      false,
+		"Name:\tshstk\n": false,
+	} {
+		if hasShadowStack([]byte(status)) != want {
+			t.Errorf("%q: want %v", status, want)
+		}
+	}
 }

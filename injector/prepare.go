@@ -163,33 +163,10 @@ func (j *job) original(m match, f livepatch.Function) (original, error) {
 	if err := sameEntry(m, f, o.entry); err != nil {
 		return original{}, err
 	}
+	if err := j.mayMove(&o.entry); err != nil {
+		return original{}, err
+	}
 	return o, j.filler(m, &o.entry)
-}
-
-// filler reads the filler before a stock function of which the jump would
-// straddle two pages. None is no error: then the function can't be detoured.
-func (j *job) filler(m match, e *plannedEntry) error {
-	entry := e.function + uint64(e.offset)
-	if e.kind != string(elfinfo.EntryStock) || !crossesPage(entry, nearJump) || j.detourFor(e.function) != nil {
-		return nil
-	}
-	vaddr := e.function - m.lib.bias
-	n := m.lib.file.FillerBefore(vaddr)
-	if n < slotJump {
-		return nil
-	}
-	shipped, err := m.lib.file.ReadAt(vaddr-uint64(n), n)
-	if err != nil {
-		return err
-	}
-	e.before = make([]byte, n)
-	if err := j.p.readAt(e.before, e.function-uint64(n)); err != nil {
-		return err
-	}
-	if !bytes.Equal(e.before, shipped) {
-		return foreignf("somebody else has used the filler before the function at %#x: % x", e.function, e.before)
-	}
-	return nil
 }
 
 // sameEntry checks that the container tells the truth about where and how the
