@@ -3,8 +3,10 @@
 //
 //	go run ./bench [-rounds N]
 //
-// The figures are those that the target itself sees: the longest interval in
-// which its main thread, which does nothing but read the clock, did not run.
+// The figures of the first table are those that the target itself sees: the
+// longest interval in which its main thread, which does nothing but read the
+// clock, did not run. Then come whole commands on one process and on many, what
+// a patched call costs, and how much memory a live patch takes.
 package main
 
 import (
@@ -36,7 +38,7 @@ func main() {
 }
 
 // row is the format of a line of the table.
-const row = "%-9s %-23s %-23s %-23s %-23s %-23s %s\n"
+const row = "%-8s %-20s %-20s %-20s %-20s %-20s %-20s %-20s %s\n"
 
 func bench(ctx context.Context, rounds int) error {
 	dir, err := os.MkdirTemp("", "lpbuild-bench-")
@@ -49,14 +51,19 @@ func bench(ctx context.Context, rounds int) error {
 		return err
 	}
 	fmt.Printf("largest stop as the target sees it, µs: median (minimum … maximum) of %d\n", rounds)
-	fmt.Printf(row, "threads", "nothing", "floor", "apply", "replace", "revert", "apply/floor")
+	fmt.Printf(row, "threads", "nothing", "floor", "apply", "replace", "revert", "apply again", "restore", "apply/floor")
 	for _, load := range []struct {
 		name   string
 		others int
 		busy   bool
-	}{{"1", 0, false}, {"10", 9, false}, {"100", 99, false}, {"10 busy", 9, true}} {
+	}{{"1", 0, false}, {"10", 9, false}, {"100", 99, false}, {"1,000", 999, false}, {"10 busy", 9, true}} {
 		if err := b.measure(ctx, load.name, load.others, load.busy); err != nil {
 			return fmt.Errorf("%s threads: %w", load.name, err)
+		}
+	}
+	for _, f := range []func(context.Context) error{b.commands, b.many, b.calls, b.memory} {
+		if err := f(ctx); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -82,6 +89,7 @@ func (b *workbench) prepare(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"-shared", "-fPIC", "-Wl,-soname,libanswer.so.1,--build-id", "-o", b.path("libanswer.so.1"), source("answer.c")},
 		{"-pthread", "-o", b.path("spin"), source("spin.c"), b.path("libanswer.so.1"), "-Wl,-rpath," + b.dir},
+		{"-o", b.path("sleeper"), source("sleeper.c"), b.path("libanswer.so.1"), "-Wl,-rpath," + b.dir},
 		{"-o", b.path("floor"), source("floor.c")},
 	} {
 		cmd := exec.CommandContext(ctx, "gcc", append([]string{"-O2", "-g"}, args...)...)
@@ -89,6 +97,16 @@ func (b *workbench) prepare(ctx context.Context) error {
 			return fmt.Errorf("gcc %v: %w\n%s", args, err, out)
 		}
 	}
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.path("lpctl"), "./cmd/lpctl")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return b.containers(ctx)
+}
+
+// containers makes the containers to apply.
+func (b *workbench) containers(ctx context.Context) error {
 	lib, err := elfinfo.Open(b.path("libanswer.so.1"))
 	if err != nil {
 		return err
@@ -129,7 +147,8 @@ func (b *workbench) container(ctx context.Context, build *elfinfo.Build, value i
 // each apply is a first one: memory is mapped and detours are installed.
 func (b *workbench) measure(ctx context.Context, name string, others int, busy bool) error {
 	in, only := injector.New(injector.Options{}), injector.Selection{}
-	var nothing, floor, apply, replace, revert []time.Duration
+	clean := injector.New(injector.Options{Restore: true})
+	var nothing, floor, apply, replace, revert, again, restore []time.Duration
 	for range b.rounds {
 		s, err := b.start(ctx, others, busy)
 		if err != nil {
@@ -145,6 +164,8 @@ func (b *workbench) measure(ctx context.Context, name string, others int, busy b
 			step{"apply", &apply, 2, func() error { return done(injector.Applied)(in.Apply(ctx, only, b.first)) }},
 			step{"replace", &replace, 3, func() error { return done(injector.Replaced)(in.Replace(ctx, only, b.next)) }},
 			step{"revert", &revert, 1, func() error { return done(injector.Reverted)(in.Revert(ctx, only, nil)) }},
+			step{"apply again", &again, 2, func() error { return done(injector.Applied)(in.Apply(ctx, only, b.first)) }},
+			step{"restore", &restore, 1, func() error { return done(injector.Reverted)(clean.Revert(ctx, only, nil)) }},
 		)
 		s.stop()
 		if err != nil {
@@ -152,7 +173,7 @@ func (b *workbench) measure(ctx context.Context, name string, others int, busy b
 		}
 	}
 	ratio := float64(median(apply)) / float64(median(floor))
-	fmt.Printf(row, name, show(nothing), show(floor), show(apply), show(replace), show(revert), fmt.Sprintf("%.2f", ratio))
+	fmt.Printf(row, name, show(nothing), show(floor), show(apply), show(replace), show(revert), show(again), show(restore), fmt.Sprintf("%.2f", ratio))
 	return nil
 }
 
