@@ -9,11 +9,22 @@ import (
 // codeRange is code that must not be in use: addresses [start, end).
 type codeRange struct {
 	start, end uint64
-	// function is what it is called in messages.
-	function string
+	// name is what it is called in messages, where none of parts is more exact.
+	name  string
+	parts []codeRange
 	// returns says of every address from start to end, which are included,
 	// whether a call ends there: only that can be a return address.
 	returns []bool
+}
+
+// at names what lies at an address of the code, or ends there.
+func (r *codeRange) at(addr uint64) string {
+	for _, p := range r.parts {
+		if addr >= p.start && addr <= p.end {
+			return p.name
+		}
+	}
+	return r.name
 }
 
 // A turn is one function that an operation redirects: entry is its original's
@@ -109,6 +120,7 @@ func mergeCode(ranges []codeRange) []codeRange {
 	for _, r := range ranges {
 		if last := len(out) - 1; last >= 0 && r.start < out[last].end {
 			out[last].end = max(out[last].end, r.end)
+			out[last].parts = append(out[last].parts, r.parts...)
 			continue
 		}
 		out = append(out, r)
@@ -125,12 +137,12 @@ func (j *job) originalCode(pr *prepared, t turn) ([]codeRange, error) {
 		return nil, blockedf("the size of %s is not known: an earlier release applied its patch; "+
 			"stack consistency can't be had, immediate can", t.name)
 	}
-	out := []codeRange{{start: t.entry, end: t.entry + size, function: t.name}}
+	out := []codeRange{{start: t.entry, end: t.entry + size, name: t.name}}
 	if d := j.detourFor(t.entry); d != nil && d.Kind == "stock" {
-		out = append(out, codeRange{start: d.Old, end: d.Old + trampolineSize - relocatedAt, function: t.name})
+		out = append(out, codeRange{start: d.Old, end: d.Old + trampolineSize - relocatedAt, name: t.name})
 	}
 	for _, s := range j.coldParts(t) {
-		out = append(out, codeRange{start: s.start, end: s.end, function: t.name})
+		out = append(out, codeRange{start: s.start, end: s.end, name: t.name})
 	}
 	return out, nil
 }
@@ -177,7 +189,11 @@ func (j *job) replacementCode(pr *prepared, t turn) ([]codeRange, error) {
 				if err != nil {
 					return nil, err
 				}
-				out = append(out, codeRange{start: s.start, end: s.end, function: f.Old + " of " + c.Name})
+				whole := codeRange{start: s.start, end: s.end, name: c.Name}
+				for _, f := range c.Functions {
+					whole.parts = append(whole.parts, codeRange{start: f.New, end: f.New + f.NewSize, name: f.Old + " of " + c.Name})
+				}
+				out = append(out, whole)
 			}
 		}
 	}
@@ -228,7 +244,7 @@ func (j *job) coldParts(t turn) []span {
 func (r *codeRange) read(p *process) error {
 	const most = maxImage
 	if r.end <= r.start || r.end-r.start > most {
-		return blockedf("%s has %d bytes of code", r.function, r.end-r.start)
+		return blockedf("%s has %d bytes of code", r.name, r.end-r.start)
 	}
 	code := make([]byte, r.end-r.start)
 	if err := p.readAt(code, r.start); err != nil {

@@ -86,11 +86,11 @@ func (s *frameSearch) run(threads population, deadline time.Time) error {
 // registers looks at one thread's program counter and registers.
 func (s *frameSearch) registers(th standing) error {
 	if r := s.find(th.pc); r != nil && th.pc < r.end {
-		return &inUse{fmt.Sprintf("thread %d is in %s (its program counter is %#x)", th.tid, r.function, th.pc)}
+		return &inUse{fmt.Sprintf("thread %d is in %s (its program counter is %#x)", th.tid, r.at(th.pc), th.pc)}
 	}
 	for _, w := range th.words {
 		if r := s.find(w); r != nil && r.returnsTo(w) {
-			return &inUse{fmt.Sprintf("thread %d is in %s (return address %#x in a register)", th.tid, r.function, w)}
+			return &inUse{fmt.Sprintf("thread %d is in %s (return address %#x in a register)", th.tid, r.at(w), w)}
 		}
 	}
 	return nil
@@ -215,5 +215,5 @@ func (s *frameSearch) describe(f frameTrace, tid int) error {
 	case tid == 0:
 		where = fmt.Sprintf("return address %#x at %#x, on no thread's stack", f.value, f.at)
 	}
-	return &inUse{fmt.Sprintf("%s is in %s (%s)", who, s.find(f.value).function, where)}
+	return &inUse{fmt.Sprintf("%s is in %s (%s)", who, s.find(f.value).at(f.value), where)}
 }

@@ -186,7 +186,10 @@ func (s *frameSearch) stackOf(block uint64) (usable, guard span, ok bool, err er
 	mem := make([]byte, tcbSize)
 	n := min(uint64(len(mem)), roundUp(block+1)-block)
 	if err := s.p.readAt(mem[:n], block); err != nil {
-		return usable, guard, false, err
+		if errors.Is(err, ErrGone) {
+			return usable, guard, false, err
+		}
+		return usable, guard, false, nil // unmapped meanwhile
 	}
 	// The block may go on over the end of its page, but not over that of its stack.
 	if rest := mem[n:]; len(rest) > 0 && s.p.readAt(rest, block+n) == nil {
