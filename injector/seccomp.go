@@ -47,10 +47,12 @@ func decodeFilter(program []byte) (seccompFilter, error) {
 	code := make([]bpf.Instruction, n)
 	for i := range code {
 		at := program[i*seccompWord:]
-		code[i] = bpf.RawInstruction{
+		raw := bpf.RawInstruction{
 			Op: binary.LittleEndian.Uint16(at), Jt: at[2], Jf: at[3], K: binary.LittleEndian.Uint32(at[4:]),
-		}.Disassemble()
-		if !understood(code[i]) {
+		}
+		code[i] = raw.Disassemble()
+		// Back again: a length for the index register is taken for one for the accumulator.
+		if same, err := code[i].Assemble(); err != nil || same != raw || !understood(code[i]) {
 			return seccompFilter{}, fmt.Errorf("instruction %d, %v: %w", i, code[i], errFilter)
 		}
 	}
