@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -15,7 +16,7 @@ var libpulpCalls = []row{
 	{name: "parameters", checks: "ten integers and ten floating-point numbers pass through the detour", test: parameters},
 	{name: "recursion", checks: "a function that calls itself, and a replacement that calls it", test: recursion},
 	{name: "recursion2", checks: "two functions that call each other, one of them reached through a reference", test: recursion2},
-	{name: "pagecross", checks: "an entry, padded or not, that straddles two pages", test: pagecross},
+	{name: "pagecross", checks: "entries that straddle two pages, padded or not; where a jump could only be written in two steps, the answer is `BLOCKED`", test: pagecross},
 	{name: "endbr64", checks: "applied and reverted behind an endbr64, which stays in its place", test: endbr64},
 }
 
@@ -89,14 +90,27 @@ func recursion2(tb testing.TB, e engine) {
 }
 
 func pagecross(tb testing.TB, e engine) {
-	for _, place := range []struct{ at, padding int }{{-1, 0}, {-2, 0}, {-4, 0}, {-1, 14}, {1, 14}, {8, 14}, {13, 22}} {
-		l := library(tb, "pagecross", "libpagecross.so.0", fmt.Sprintf("-DAT=%d", place.at), fmt.Sprintf("-DPADDING=%d", place.padding))
+	for _, c := range []struct {
+		at, padding int
+		refused     bool // no jump at all can be written within one page there
+	}{{-1, 0, true}, {-1, 14, true}, {-2, 0, false}, {-4, 0, false}, {1, 14, false}, {8, 14, false}, {13, 22, false}} {
+		l := library(tb, "pagecross", "libpagecross.so.0", fmt.Sprintf("-DAT=%d", c.at), fmt.Sprintf("-DPADDING=%d", c.padding))
 		asked := program(tb, "asked", []string{l})
 		eachStyle(tb, func(s style) {
-			c := patch{source: "pagecross", target: l, units: []string{"crossing:crossing_lp"}, style: s}.container(tb)
+			r := request{op: "apply", containers: []string{
+				patch{source: "pagecross", target: l, units: []string{"crossing:crossing_lp"}, style: s}.container(tb),
+			}}
 			p := e.run(tb, asked)
-			p.answers("crossing 3", "7")
-			e.apply(tb, p.pid, c)
+			r.pids = []int{p.pid}
+			if c.refused {
+				r.want = "BLOCKED"
+				if reason := e.do(tb, r)[0].Reason; !e.idle && !strings.Contains(reason, "straddles two pages") {
+					tb.Errorf("reason %q", reason)
+				}
+				p.answers("crossing 3", "7")
+				return
+			}
+			e.do(tb, r)
 			p.answers("crossing 3", "-3")
 			e.revert(tb, p.pid)
 			p.answers("crossing 3", "7")

@@ -17,7 +17,7 @@ var libpulpSymbols = []row{
 	{name: "access2", checks: "the same with offsets that are looked up", test: access2},
 	{name: "tls", checks: "a reference to a private thread-local variable, in two threads", test: tls},
 	{name: "visibility", checks: "a live patch that needs a hidden symbol is refused, with the symbol's name; with a reference it works", test: visibility},
-	{name: "missing_function", checks: "a container without the replacement, or for a function that is not there, is refused, and nothing is changed", test: missingFunction},
+	{name: "missing_function", checks: "a container without the replacement, or for a place where no function begins, is refused, and nothing is changed", test: missingFunction},
 	{name: "buildid", checks: "another build of the library keeps its code, and is named", test: buildid},
 }
 
@@ -142,7 +142,7 @@ func missingFunction(tb testing.TB, e engine) {
 	})
 }
 
-// damage makes a container in which a name is another one: of the replacement in .dynstr, of the function in .ulp.
+// damage makes a container that names another replacement than it has (in .dynstr), or another place (in .ulp).
 func damage(tb testing.TB, container, section string) string {
 	tb.Helper()
 	f, err := elf.Open(container)
@@ -155,20 +155,21 @@ func damage(tb testing.TB, container, section string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	part := data[s.Offset : s.Offset+s.FileSize]
-	old, changed := []byte("patched\x00"), []byte("unknown\x00")
+	part, name := data[s.Offset:s.Offset+s.FileSize], []byte("patched\x00")
+	if bytes.Count(part, name) != 1 {
+		tb.Fatalf("%s: %q is not once in %s", container, name, section)
+	}
+	at := bytes.Index(part, name)
 	if section == ".ulp" {
-		old, changed = []byte("dozens\x00"), []byte("nobody\x00")
+		part[at+len(name)]++ // the address that follows
+	} else {
+		copy(part[at:], "unknown")
 	}
-	if bytes.Count(part, old) != 1 {
-		tb.Fatalf("%s: %q is not once in %s", container, old, section)
-	}
-	copy(part, bytes.Replace(part, old, changed, 1))
-	name := filepath.Join(temporaryFolder(tb), filepath.Base(container))
-	if err := os.WriteFile(name, data, 0o644); err != nil {
+	file := filepath.Join(temporaryFolder(tb), filepath.Base(container))
+	if err := os.WriteFile(file, data, 0o644); err != nil {
 		tb.Fatal(err)
 	}
-	return name
+	return file
 }
 
 func buildid(tb testing.TB, e engine) {

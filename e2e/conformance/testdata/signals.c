@@ -7,6 +7,7 @@ long convert_lp(long n) { return -9 * n; }
 #else
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 long convert(long);
@@ -29,7 +30,7 @@ static void *send(void *n)
 		if (pthread_kill(victim, SIGUSR1))
 			wrong++;
 		while (handled == before)
-			;
+			sched_yield();
 		sent++;
 	}
 	return n;
