@@ -19,22 +19,26 @@ type callRules struct {
 	suspendSeccomp bool
 }
 
-// callLimit is how long a function that computes something may take.
-const callLimit = schedulingLimit
+// callLimit is how long functions that only compute something may take: no
+// time, but for the processor that they wait for.
+const callLimit = 2 * schedulingLimit
 
 // A remoteRun is one thread that runs the stub of a workplace.
 type remoteRun struct {
 	*loan
 	w    *workplace
 	stub callStub
+	// mask are the signals that the thread itself blocks.
+	mask uint64
 	// deadline is until when the functions, and then the way home, may take.
 	deadline time.Time
 	// group: the thread is in a job-control stop, and shall stay in it.
 	group bool
 	// held are signals that came meanwhile, to be sent again.
 	held []unix.Signal
-	// failure is why not all functions returned.
-	failure error
+	// functions are what it calls, failure says why one of them did not return.
+	functions []remoteFunction
+	failure   string
 }
 
 // call has a thread of the target call the functions, and returns what they
@@ -45,7 +49,7 @@ type remoteRun struct {
 // the stub puts the thread back by itself.
 func (t *tracer) call(w *workplace, functions []remoteFunction, rules callRules) ([]uint64, error) {
 	deadline := time.Now().Add(schedulingLimit)
-	for pause := 100 * time.Microsecond; ; pause *= 2 {
+	for {
 		tids, err := t.lenders()
 		if err != nil {
 			return nil, err
@@ -70,10 +74,15 @@ func (t *tracer) call(w *workplace, functions []remoteFunction, rules callRules)
 		if refused.all(tids) {
 			return nil, refused.last
 		}
-		if time.Now().After(deadline) {
-			return nil, busyf("no thread of it sleeps in a system call, in which a function could be called")
+		if !time.Now().Before(deadline) {
+			return nil, busyf("there is no thread of it in which a function could be called")
 		}
-		nanosleep(pause)
+		// Whoever is on the way to sleep shall get there, signals and all.
+		const moment = 200 * time.Microsecond
+		t.lender = nil
+		if _, err := t.wait(time.Now().Add(moment), func() bool { return false }); err != nil {
+			return nil, err
+		}
 	}
 }
 
@@ -95,7 +104,7 @@ func (t *tracer) callIn(tid int, w *workplace, functions []remoteFunction, rules
 	if err != nil {
 		return nil, errors.Join(th.lost("read the signal mask", err), t.release(th))
 	}
-	r := &remoteRun{loan: &loan{t: t, th: th, original: th.regs}, w: w, group: th.group}
+	r := &remoteRun{loan: &loan{t: t, th: th, original: th.regs}, w: w, mask: mask, functions: functions, group: th.group}
 	resume := afterStub(&r.original)
 	r.stub = assembleCalls(w, functions, &resume)
 	code := func(*unix.PtraceRegs) []byte { return r.stub.code }
@@ -109,7 +118,20 @@ func (t *tracer) callIn(tid int, w *workplace, functions []remoteFunction, rules
 		return nil, errors.Join(err, t.release(th))
 	}
 	th.regs, th.dirty = inStub(r.original, w.base), true
+	if err := errors.Join(t.flush(th), r.setMask(blockable|mask)); err != nil {
+		return nil, err
+	}
 	return r, nil
+}
+
+// setMask sets the signals that the thread blocks. The stub does the same by
+// itself, at its start and at its end; but a signal that waits already would be
+// delivered before its first instruction.
+func (r *remoteRun) setMask(mask uint64) error {
+	if err := setSignalMask(r.th.tid, mask); err != nil {
+		return r.th.lost("set the signal mask", err)
+	}
+	return nil
 }
 
 // options sets how the thread is traced.
@@ -143,7 +165,7 @@ func (r *remoteRun) run(rules callRules) ([]uint64, error) {
 			return nil, err
 		}
 		if r.th.gone {
-			return nil, fmt.Errorf("thread %d of process %d ended in a function that it was to call: %w", r.th.tid, r.th.pid, ErrGone)
+			return nil, fmt.Errorf("pid %d: thread %d ended in a function that it was to call: %w", r.th.pid, r.th.tid, ErrGone)
 		}
 		if err := r.t.registers(r.th); err != nil {
 			return nil, err
@@ -192,10 +214,10 @@ func (r *remoteRun) stopped() (bool, error) {
 		return true, nil
 	}
 	switch late := time.Now().After(r.deadline); {
-	case late && r.failure != nil:
-		return false, errors.Join(errStuck, r.failure)
+	case late && r.failure != "":
+		return false, errors.Join(errStuck, busyf("thread %d does not come back from a function that %s", r.th.tid, r.failure))
 	case late:
-		r.abandon(busyf("a function that it was to call did not return in time"))
+		r.abandon("did not return in time")
 	}
 	return false, nil
 }
@@ -210,8 +232,8 @@ func (r *remoteRun) signalled(inside bool, at uint64) bool {
 	caused := causedByCode(r.th.tid)
 	if !caused {
 		r.held = append(r.held, sig)
-	} else if r.failure == nil {
-		r.failure = blockedf("a function called in it ended in %v", unix.SignalName(sig))
+	} else if r.failure == "" {
+		r.failure = "ended in " + unix.SignalName(sig)
 	}
 	switch {
 	case inside && (at < r.stub.saved || at >= r.stub.leave), inside && at >= r.stub.restore && caused:
@@ -223,7 +245,7 @@ func (r *remoteRun) signalled(inside bool, at uint64) bool {
 }
 
 // abandon has the thread restore its state without finishing what it is at.
-func (r *remoteRun) abandon(why error) {
+func (r *remoteRun) abandon(why string) {
 	r.failure = why
 	r.th.regs, r.th.dirty = inStub(r.th.regs, r.w.base+r.stub.restore), true
 	r.deadline = time.Now().Add(schedulingLimit)
@@ -231,26 +253,31 @@ func (r *remoteRun) abandon(why error) {
 
 // finish puts the thread where it was, and reads the results.
 func (r *remoteRun) finish(rules callRules) ([]uint64, error) {
-	err := r.goHome(r.group)
+	err := errors.Join(r.setMask(r.mask), r.goHome(r.group))
 	if rules.suspendSeccomp {
 		err = errors.Join(err, r.options(false))
 	}
 	for _, sig := range r.held {
 		err = errors.Join(err, unix.Tgkill(r.th.pid, r.th.tid, sig))
 	}
-	results, done, e := r.w.results(r.t.p)
+	results, e := r.w.results(r.t.p)
 	if err := errors.Join(err, e, r.t.release(r.th)); err != nil {
 		return nil, err
 	}
 	r.t.lender = nil
 	switch {
-	case done:
+	case len(results) == len(r.functions):
 		return results, nil
-	case r.failure != nil:
-		return nil, r.failure
+	case r.failure != "":
+		return nil, &callFailure{r.functions[len(results)].name, r.failure}
 	}
 	return nil, nil
 }
+
+// callFailure is the error of a function that did not return.
+type callFailure struct{ function, what string }
+
+func (f *callFailure) Error() string { return f.function + " " + f.what }
 
 // goHome puts a stopped thread where it was. group says that it shall stay
 // stopped. At the exit of a system call the kernel does not look whether another

@@ -14,7 +14,7 @@ const (
 )
 
 // callCodeSize is the room that a stub calling n functions needs, in bytes.
-func callCodeSize(n int) uint64 { return 768 + 64*uint64(n) }
+func callCodeSize(n int) uint64 { return 768 + 80*uint64(n) }
 
 // A callStub is code that calls functions. Offsets count from its start.
 type callStub struct {
@@ -31,8 +31,7 @@ type callStub struct {
 // extended state, block signals, call the functions one after the other on the
 // workplace's stack with the state that the psABI promises to a function (3.2.3:
 // direction flag clear, x87 empty, default control words, stack aligned to 16),
-// store what each returns, note that all have returned, restore everything and
-// go on at resume. What is to be restored is in the code or in the workplace,
+// store what each returns and count them, restore everything and go on at resume. What is to be restored is in the code or in the workplace,
 // never on the thread's own stack; and while the thread's own signal mask is in
 // force, so is its stack.
 func assembleCalls(w *workplace, functions []remoteFunction, resume *unix.PtraceRegs) callStub {
@@ -54,9 +53,9 @@ func assembleCalls(w *workplace, functions []remoteFunction, resume *unix.Ptrace
 		code = appendFunction(code, f)
 		code = appendMove(code, rcx, w.word(wordResults+i))
 		code = append(code, 0x48, 0x89, 0x01) // mov %rax,(%rcx)
+		code = appendMove(code, rcx, w.word(wordReturned))
+		code = append(code, 0x48, 0xff, 0x01) // incq (%rcx)
 	}
-	code = appendMove(code, rcx, w.word(wordDone))
-	code = append(code, 0x48, 0xc7, 0x01, 1, 0, 0, 0) // movq $1,(%rcx)
 	s.restore = uint64(len(code))
 	code = appendState(code, w.state(), restoreState)
 	code = appendFlags(code, w.stackTop(), uint32(resume.Eflags))

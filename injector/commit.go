@@ -159,6 +159,9 @@ func (j *job) establish(t *tracer, pr *prepared) (*composed, *loan, error) {
 			return nil, l, fmt.Errorf("fill the mapping: %w", err)
 		}
 	}
+	if l, err = j.construct(t, pr, c.base, g, l); err != nil {
+		return nil, l, err
+	}
 	return c, l, j.publish(c)
 }
 

@@ -6,13 +6,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
-
-	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
 // The code that gcc's and glibc's start files put into every library linked
-// with them, perhaps after an endbr64. It does nothing in a library that is not instrumented, so that it
-// need not be called. ".." stands for a byte that the linker fills in.
+// with them, perhaps after an endbr64. It does nothing in a library that is not
+// instrumented, so that it need not be called. ".." stands for a byte that the linker fills in.
 var (
 	// crti.o: call __gmon_start__ if it is defined.
 	crtInit = []codePattern{
@@ -55,46 +53,6 @@ func (p codePattern) match(code []byte) bool {
 }
 
 func (p codePattern) size() int { return len(strings.ReplaceAll(string(p), " ", "")) / 2 }
-
-// checkConstructors refuses a container with functions that would have to run
-// before its first use, or after its last: nobody calls them.
-func (l *layout) checkConstructors() error {
-	if at, ok := l.file.DynamicValue(elf.DT_INIT); ok && !l.isCrtInit(at) {
-		return blockedf("has an initialisation function (DT_INIT)")
-	}
-	if at, ok := l.file.DynamicValue(elf.DT_FINI); ok && !l.codeIs(at, crtFini) {
-		return blockedf("has a finalisation function (DT_FINI)")
-	}
-	if err := l.checkArray(elf.DT_INIT_ARRAY, elf.DT_INIT_ARRAYSZ, "constructor", l.isFrameDummy); err != nil {
-		return err
-	}
-	return l.checkArray(elf.DT_FINI_ARRAY, elf.DT_FINI_ARRAYSZ, "destructor", func(at uint64) bool {
-		return l.codeIs(at, crtDestroy)
-	})
-}
-
-// checkArray checks an array of functions, whose addresses relocations fill in.
-func (l *layout) checkArray(tag, sizeTag elf.DynTag, what string, harmless func(uint64) bool) error {
-	at, _ := l.file.DynamicValue(tag)
-	size, _ := l.file.DynamicValue(sizeTag)
-	if size == 0 {
-		return nil
-	}
-	const most = 8 * 4 // crt's own, and then some
-	if size > most {
-		return blockedf("has %d %ss", size/8, what)
-	}
-	targets := make(map[uint64]elfinfo.Relocation)
-	for _, r := range l.relocations {
-		targets[r.Offset] = r
-	}
-	for ; size >= 8; size, at = size-8, at+8 {
-		if r, ok := targets[at]; !ok || r.Type != elf.R_X86_64_RELATIVE || !harmless(uint64(r.Addend)) {
-			return blockedf("has a %s", what)
-		}
-	}
-	return nil
-}
 
 // code reads up to 64 bytes of code, past an endbr64.
 func (l *layout) code(vaddr uint64) (uint64, []byte) {

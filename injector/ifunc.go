@@ -3,6 +3,7 @@ package injector
 import (
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -69,11 +70,16 @@ func (j *job) runResolvers(t *tracer, images []*image) error {
 	}
 	var functions []remoteFunction
 	for _, d := range wanted {
-		functions = append(functions, remoteFunction{address: d.address()})
+		name := fmt.Sprintf("the IFUNC resolver of %s in %s", d.sym.Name, d.owner.path)
+		functions = append(functions, remoteFunction{name: name, address: d.address()})
 	}
 	results, err := j.callFunctions(t, functions, callRules{limit: callLimit})
+	var failure *callFailure
+	if errors.As(err, &failure) {
+		return blockedf("%v", failure)
+	}
 	if err != nil {
-		return fmt.Errorf("IFUNC resolver: %w", err)
+		return err
 	}
 	for _, im := range images {
 		if err := im.complete(j.p, wanted, results); err != nil {

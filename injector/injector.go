@@ -70,6 +70,13 @@ type Options struct {
 	// Wait is how long a process is tried in which Consistency finds code in
 	// use; it runs meanwhile. 0: DefaultWait.
 	Wait time.Duration
+	// SuspendSeccomp lifts the seccomp filter of the thread that runs a
+	// container's constructors, for as long as they run: they may then do what
+	// the process itself may not. A process is so made to escape its sandbox if
+	// the container is not to be trusted with that; and if this program is killed
+	// meanwhile, the filter is back in force at once and may end the process. It
+	// takes CAP_SYS_ADMIN and a kernel with CONFIG_CHECKPOINT_RESTORE.
+	SuspendSeccomp bool
 	// Jobs is how many processes are worked on at once. 0: one per processor.
 	Jobs int
 }

@@ -27,6 +27,10 @@ type layout struct {
 	segments    []elf.ProgHeader
 	facts       *symbolFacts
 	relocations []elfinfo.Relocation
+	// initialises: its constructors are called when it is loaded. constructors
+	// are their offsets, in the order of the calls.
+	initialises  bool
+	constructors []uint64
 }
 
 // layout returns the layout of a container, which is made once. A container
@@ -53,8 +57,8 @@ func newLayout(c *livepatch.Container) (*layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &layout{file: f, segments: f.Segments()}
-	for _, step := range []func() error{l.refuse, l.arrange, l.readSymbols, l.checkRelocations, l.checkConstructors} {
+	l := &layout{file: f, segments: f.Segments(), initialises: c.Info == nil || c.Info.Constructors}
+	for _, step := range []func() error{l.refuse, l.arrange, l.readSymbols, l.checkRelocations, l.readConstructors} {
 		if err := step(); err != nil {
 			if errors.As(err, new(blocked)) {
 				return nil, blockedf("live patch %s %v", c.Name, err)

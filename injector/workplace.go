@@ -24,6 +24,8 @@ type workplace struct {
 // A remoteFunction is a function of the target that is called with the
 // arguments that the psABI passes in registers.
 type remoteFunction struct {
+	// name is for messages: "the constructor of ...".
+	name    string
 	address uint64
 	args    [3]uint64
 }
@@ -39,12 +41,12 @@ const (
 )
 
 // The words: the signals to block, those that the thread itself blocks, the
-// initial MXCSR, whether all functions have returned, and what each returned.
+// initial MXCSR, how many functions have returned, and what each returned.
 const (
 	wordBlocked = iota
 	wordMask
 	wordMXCSR
-	wordDone
+	wordReturned
 	wordResults
 )
 
@@ -69,14 +71,7 @@ func (j *job) callFunctions(t *tracer, functions []remoteFunction, rules callRul
 	if errors.Is(err, errStuck) || errors.Is(err, ErrGone) {
 		return nil, err
 	}
-	switch e := j.closeWorkplace(t, w); {
-	case errors.Is(e, ErrGone):
-		return nil, e
-	case e != nil:
-		// Nothing leads to it, so that it is no harm.
-		j.in.opts.Log.Debug("memory of a call stays mapped", "pid", j.p.pid, "address", w.base, "bytes", w.size(), "reason", e)
-	}
-	return results, err
+	return results, errors.Join(err, j.discard(t, span{w.base, w.base + w.size()}))
 }
 
 // openWorkplace has the target map a workplace.
@@ -117,27 +112,39 @@ func (w *workplace) prepare(p *process, code []byte, mask uint64) error {
 	return errors.Join(p.writeAt(code, w.base), p.writeAt(words, w.word(0)))
 }
 
-// results reads what the functions returned; false if not all have.
-func (w *workplace) results(p *process) ([]uint64, bool, error) {
+// results reads what those functions returned that have.
+func (w *workplace) results(p *process) ([]uint64, error) {
 	words := make([]byte, 8*(wordResults+w.functions))
 	if err := p.readAt(words, w.word(0)); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	var out []uint64
-	for i := range w.functions {
-		out = append(out, leUint64(words[8*(wordResults+i):]))
+	returned := leUint64(words[8*wordReturned:])
+	out := make([]uint64, min(returned, uint64(w.functions)))
+	for i := range out {
+		out[i] = leUint64(words[8*(wordResults+i):])
 	}
-	return out, leUint64(words[8*wordDone:]) == 1, nil
+	return out, nil
 }
 
-// closeWorkplace has the target unmap a workplace that no thread is in.
-func (j *job) closeWorkplace(t *tracer, w *workplace) error {
-	stub, err := t.freeTail(tails(j.objs), stubSize(1))
+// discard has the target unmap memory that we had it map, and in which no thread
+// is. Where that can't be done, the memory stays, to nobody's harm: nothing
+// leads to it.
+func (j *job) discard(t *tracer, memory span) error {
+	err := t.unmap(memory, tails(j.objs))
+	if err != nil && !errors.Is(err, ErrGone) {
+		j.in.opts.Log.Debug("memory stays mapped", "pid", j.p.pid, "address", memory.start, "bytes", memory.end-memory.start, "reason", err)
+		return nil
+	}
+	return err
+}
+
+func (t *tracer) unmap(memory span, room []tail) error {
+	stub, err := t.freeTail(room, stubSize(1))
 	if err != nil {
 		return err
 	}
 	stub.size = stubSize(1)
-	call := remoteCall{number: unix.SYS_MUNMAP, args: [6]uint64{w.base, w.size()}}
+	call := remoteCall{number: unix.SYS_MUNMAP, args: [6]uint64{memory.start, memory.end - memory.start}}
 	const tries = 8
 	for range tries {
 		tids, err := t.lenders()
@@ -160,5 +167,5 @@ func (j *job) closeWorkplace(t *tracer, w *workplace) error {
 			}
 		}
 	}
-	return busyf("no thread of it could be had to unmap memory")
+	return busyf("there is no thread of it that could unmap memory")
 }

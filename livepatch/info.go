@@ -22,6 +22,10 @@ type Info struct {
 	BuildID string   `json:"build_id"`
 	// Functions are the replaced functions in the order of the description.
 	Functions []Function `json:"functions"`
+	// Constructors: what dlopen would call when it loads the container (DT_INIT,
+	// DT_INIT_ARRAY) is called when it is applied; without it, a container that
+	// has such functions is refused. See docs/container-format.md.
+	Constructors bool `json:"constructors,omitempty"`
 	// Comments are all "!" lines, References the bug and CVE numbers in them.
 	Comments   []string `json:"comments,omitempty"`
 	References []string `json:"references,omitempty"`
