@@ -11,17 +11,17 @@ import (
 //
 //	control page   only in the first region of a process
 //	trampolines    one per stock function that gets its detour now
-//	record         what the region is
 //	room           where later operations put their stubs
+//	record         what the region is
 //	images         the containers, one after the other
 //
 // All of it is mapped readable and executable and written from outside, but
 // for the containers' data.
 type region struct {
 	trampolines uint64
+	room        uint64
 	record      uint64
 	recordRoom  uint64
-	room        uint64
 	images      []uint64
 	size        uint64
 	// writable are the parts with data, as offsets.
@@ -37,11 +37,11 @@ func layOut(control bool, detours int, recordRoom uint64, images []*image) regio
 	if control {
 		g.trampolines = pageSize
 	}
-	g.record = g.trampolines + uint64(detours)*trampolineSize
+	// What is used in every process comes first, and takes one page as a rule.
+	g.room = g.trampolines + uint64(detours)*trampolineSize
+	g.record = g.room + roomSize
 	g.recordRoom = recordRoom
-	const align = 16
-	g.room = (g.record + recordRoom + align - 1) &^ (align - 1)
-	at := roundUp(g.room + roomSize)
+	at := roundUp(g.record + recordRoom)
 	for _, im := range images {
 		g.images = append(g.images, at)
 		if im.writable < im.size {
