@@ -160,7 +160,7 @@ func TestClonesCountAsCopies(t *testing.T) {
 }
 
 func TestUnwindFacts(t *testing.T) {
-	b := build(t, library{
+	path := compile(t, library{
 		sources: map[string]string{"a.cc": `
 			struct guard { guard(); ~guard(); };
 			void work();
@@ -173,7 +173,12 @@ func TestUnwindFacts(t *testing.T) {
 			int read(int x) { return x; }
 			}`},
 		flags: []string{"-fno-plt"},
-	}, "plain", "cleans", "hook", "tail", "calls", "read")
+	})
+	f := open(t, path)
+	b, err := NewBuild(f, nil, []string{"plain", "cleans", "hook", "tail", "calls", "read"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]Unwind{
 		"plain":  {},
 		"cleans": {Personality: true},
@@ -182,8 +187,12 @@ func TestUnwindFacts(t *testing.T) {
 		"calls":  {},
 		"read":   {}, // not libc's
 	} {
-		if got := function(t, b, name).Unwind; got != want {
-			t.Errorf("%s: %+v, want %+v", name, got, want)
+		fn := function(t, b, name)
+		if fn.Unwind != want {
+			t.Errorf("%s: %+v, want %+v", name, fn.Unwind, want)
+		}
+		if got, err := f.UnwindOf(name, fn.Address, fn.Bytes); got != want || err != nil {
+			t.Errorf("%s: %+v without a record, %v, want %+v", name, got, err, want)
 		}
 	}
 }

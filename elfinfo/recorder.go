@@ -71,16 +71,9 @@ func (r *recorder) add(d definition) {
 
 // record looks up every name wanted.
 func (r *recorder) record(b *Build) error {
-	relocations, err := r.lib.Relocations()
-	if err != nil {
+	var err error
+	if r.slots, err = r.lib.namedSlots(); err != nil {
 		return err
-	}
-	r.slots = make(map[uint64]bool)
-	for _, rel := range relocations {
-		switch rel.Type {
-		case elf.R_X86_64_GLOB_DAT, elf.R_X86_64_JMP_SLOT, elf.R_X86_64_IRELATIVE:
-			r.slots[rel.Offset] = true
-		}
 	}
 	r.frames = r.lib.readFrames()
 	if r.info, err = r.symbols.readDebugInfo(); err != nil {

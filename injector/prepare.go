@@ -265,6 +265,9 @@ func (j *job) originalsOfPacker(m match) ([]original, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := unwindable(f); err != nil {
+			return nil, err
+		}
 		o, err := j.original(m, f)
 		if err != nil {
 			return nil, err
@@ -289,9 +292,14 @@ func recordFromFile(file *elfinfo.File, u livepatch.MetadataUnit, size int) (liv
 	if e.Kind == elfinfo.EntryNone {
 		return livepatch.Function{}, blockedf("%s is not livepatchable: %s", u.Old, e.Reason)
 	}
+	unwind, err := file.UnwindOf(u.Old, u.Address, code)
+	if err != nil {
+		return livepatch.Function{}, err
+	}
 	sum := sha256.Sum256(code)
 	return livepatch.Function{
 		Old: u.Old, New: u.New, Address: u.Address, Size: uint64(size), SHA256: hex.EncodeToString(sum[:]),
 		Entry: string(e.Kind), Offset: e.Offset, Length: e.Length,
+		Personality: unwind.Personality, CallsBack: unwind.CallsBack, Cancellation: unwind.Cancellation,
 	}, nil
 }
