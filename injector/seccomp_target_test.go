@@ -14,21 +14,12 @@ import (
 	"github.com/lpbuild/lpbuild/livepatch"
 )
 
-// compile makes a program of the fixture's library from one of the sources in
-// testdata.
-func (f *fixture) compile(t testing.TB, source string) string {
-	t.Helper()
-	program := filepath.Join(f.dir, strings.TrimSuffix(source, ".c"))
-	run(t, "gcc", "-O2", "-pthread", "-o", program, "testdata/"+source, f.library, "-Wl,-rpath,"+f.dir)
-	return program
-}
-
 // TestSeccompFilters: a filter is asked before a system call is made on behalf
 // of the process. Without that, those that end it would have ended it here, and
 // those that refuse would have been found out by trying.
 func TestSeccompFilters(t *testing.T) {
 	f := newFixture(t, "stock")
-	program := f.compile(t, "filtered.c")
+	program := f.compileCase(t, "filtered.c")
 	set := []*livepatch.Container{f.container(t, 2, "answer")}
 	for _, c := range []struct{ name, reason string }{
 		{"list", ""},
@@ -71,6 +62,7 @@ func TestSeccompFilters(t *testing.T) {
 				rs, err = in.Revert(background(), only(tg.pid), nil)
 				result(t, Reverted, rs, err)
 				tg.says(old)
+				tg.backAndForth(set, 4)
 			}
 			tg.unharmed()
 			if c.name != "main-strict" { // whose main thread can only end alone
@@ -136,32 +128,18 @@ func (tg *target) untouched() {
 // TestSeccompFiltersThatCannotBeRead: without CAP_SYS_ADMIN nobody is told what
 // a filter says, and no call is risked.
 func TestSeccompFiltersThatCannotBeRead(t *testing.T) {
-	f := newFixture(t, "stock")
-	const pid, file = "LPBUILD_TEST_PID", "LPBUILD_TEST_CONTAINER"
-	if target := os.Getenv(pid); target != "" {
-		n, err := strconv.Atoi(target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := os.ReadFile(os.Getenv(file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := livepatch.ReadContainer("patch", data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rs, err := New(Options{}).Apply(background(), only(n), []*livepatch.Container{c})
-		if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, "CAP_SYS_ADMIN") {
-			t.Errorf("reason %q", r.Reason)
-		}
+	if pid := os.Getenv("LPBUILD_TEST_PID"); pid != "" {
+		applyAsTold(t, pid)
 		return
 	}
+	needsRoot(t)
+	f := newFixture(t, "stock")
 	c := f.container(t, 2, "answer")
-	tg := startTarget(t, exec.Command(f.compile(t, "filtered.c"), "list"))
+	tg := startTarget(t, exec.Command(f.compileCase(t, "filtered.c"), "list"))
 	cmd := exec.Command("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin",
 		os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), pid+"="+strconv.Itoa(tg.pid), file+"="+filepath.Join(f.dir, c.Name))
+	cmd.Env = append(os.Environ(), "LPBUILD_TEST_PID="+strconv.Itoa(tg.pid), "LPBUILD_TEST_CONTAINER="+filepath.Join(f.dir, c.Name),
+		"LPBUILD_TEST_WORD="+string(Blocked), "LPBUILD_TEST_REASON=to read it takes CAP_SYS_ADMIN")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

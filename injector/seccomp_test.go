@@ -95,7 +95,7 @@ func TestFiltersAnswerAsTheKernelDoes(t *testing.T) {
 		}
 		here = append(here, answer)
 	}
-	cmd := exec.Command(f.compile(t, "filtered.c"), "oracle")
+	cmd := exec.Command(f.compileCase(t, "filtered.c"), "oracle")
 	cmd.Stdin = &input
 	out, err := cmd.Output()
 	if err != nil {
