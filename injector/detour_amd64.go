@@ -233,7 +233,8 @@ func moveCall(inst x86asm.Inst, raw []byte, next, to uint64) ([]byte, error) {
 	out = binary.LittleEndian.AppendUint32(append(out, 0xc7, 0x04, 0x24), uint32(next))
 	out = binary.LittleEndian.AppendUint32(append(out, 0xc7, 0x44, 0x24, 0x04), uint32(next>>32))
 	switch {
-	case len(raw) == nearJump && raw[0] == 0xe8:
+	case len(raw) == nearJump && raw[0] == 0xe8, len(raw) == nearJump+1 && raw[0] == 0x67 && raw[1] == 0xe8:
+		// The prefix is how linkers fill up a call through a slot that needs none.
 		jump, err := jumpTo(to+uint64(len(out)), next+uint64(int64(inst.Args[0].(x86asm.Rel))))
 		return append(out, jump...), err
 	case len(raw) == slotJump && raw[0] == 0xff && raw[1] == 0x15:

@@ -109,6 +109,9 @@ func (im *image) relocateSymbol(sc *scope, r elfinfo.Relocation) error {
 		return nil
 	}
 	im.owner(d.owner)
+	if err := sc.mayThrow(d); err != nil {
+		return err
+	}
 	addr, err := sc.address(d)
 	var u *unresolved
 	switch {

@@ -3,6 +3,7 @@ package injector
 import (
 	"debug/elf"
 	"fmt"
+	"slices"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
@@ -14,6 +15,8 @@ type symbolFacts struct {
 	// defined are the indexes of what the dynamic linker can find by a name, in
 	// table order.
 	defined map[string][]int
+	// throws: it refers to, or defines, one of the throwers.
+	throws bool
 	// base is the version that a reference without one may bind to although it
 	// is not the default: the first that the file defines (index 2).
 	base string
@@ -47,6 +50,7 @@ func readSymbolFacts(f *elfinfo.File) (*symbolFacts, error) {
 		resolvers: make(map[uint64][]uint64),
 	}
 	for i, s := range table {
+		facts.throws = facts.throws || slices.Contains(throwers, s.Name)
 		if findable(s) {
 			facts.defined[s.Name] = append(facts.defined[s.Name], i)
 		}

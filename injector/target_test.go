@@ -146,6 +146,7 @@ func (f *fixture) info(t testing.TB, d *livepatch.Description, value int) *livep
 		info.Functions = append(info.Functions, livepatch.Function{
 			Old: u.Old, New: u.New, Address: fn.Address, Size: fn.Size, SHA256: fn.SHA256,
 			Entry: string(fn.Entry.Kind), Offset: fn.Entry.Offset, Length: fn.Entry.Length,
+			Personality: fn.Unwind.Personality, CallsBack: fn.Unwind.CallsBack, Cancellation: fn.Unwind.Cancellation,
 		})
 	}
 	return info

@@ -149,11 +149,13 @@ one:	.cfi_startproc; mov $1, %eax; ret; END(one)
 	BEGIN(answer); stc; jc 1f; call *%rax
 1:	mov $1, %eax; ret; END(answer)
 #elif defined(SHAPE_calls_slot)
-	BEGIN(answer); sub $8, %rsp; call *1f(%rip); add $8, %rsp; ret; END(answer)
-	.type one, @function
-one:	.cfi_startproc; mov $1, %eax; ret; END(one)
-	.data
-1:	.quad one
+	BEGIN(answer); sub $8, %rsp; call *one@GOTPCREL(%rip); add $8, %rsp; ret; END(answer)
+	BEGIN(one); mov $1, %eax; ret; END(one)
+#elif defined(SHAPE_calls_relaxed)
+	/* The linker makes it addr32 call. */
+	BEGIN(answer); sub $8, %rsp; call *one@GOTPCREL(%rip); add $8, %rsp; ret; END(answer)
+	.hidden one
+	BEGIN(one); mov $1, %eax; ret; END(one)
 #elif defined(SHAPE_jrcxz)
 	BEGIN(answer); jrcxz 1f
 1:	mov $1, %eax; ret; END(answer)
