@@ -175,10 +175,7 @@ func (n number) patch(tb testing.TB, s style, value int) string {
 // symbol looks up a symbol of a library.
 func symbol(tb testing.TB, library, name string) elf.Symbol {
 	tb.Helper()
-	f, err := elf.Open(library)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	f := openELF(tb, library)
 	defer f.Close()
 	symbols, err := f.Symbols()
 	if err != nil {

@@ -211,10 +211,7 @@ func notes(tb testing.TB, e engine) {
 // noteSegments counts the PT_NOTE of a library.
 func noteSegments(tb testing.TB, library string) int {
 	tb.Helper()
-	f, err := elf.Open(library)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	f := openELF(tb, library)
 	defer f.Close()
 	count := 0
 	for _, p := range f.Progs {

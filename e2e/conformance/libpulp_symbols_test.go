@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"bytes"
-	"debug/elf"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -145,10 +144,7 @@ func missingFunction(tb testing.TB, e engine) {
 // damage makes a container that names another replacement than it has (in .dynstr), or another place (in .ulp).
 func damage(tb testing.TB, container, section string) string {
 	tb.Helper()
-	f, err := elf.Open(container)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	f := openELF(tb, container)
 	defer f.Close()
 	s := f.Section(section)
 	data, err := os.ReadFile(container)
