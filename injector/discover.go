@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxProcesses bounds a listing of procfs: the kernel's PID_MAX_LIMIT.
@@ -54,7 +56,7 @@ func (in *Injector) candidates(ctx context.Context, sel Selection) ([]candidate,
 
 // listProcesses lists what runs and is chosen by name, user and cgroup.
 func listProcesses(ctx context.Context, proc string, sel Selection) ([]candidate, error) {
-	f, err := os.Open(proc)
+	f, err := openProc(proc, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func openRegular(name string, st *unix.Stat_t) (*os.File, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
 	}
-	return os.Open("/proc/self/fd/" + strconv.Itoa(fd))
+	return openProc("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY)
 }
 
 // A cachedFile is an ELF file and what was worked out about it so far.

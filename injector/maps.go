@@ -2,13 +2,14 @@ package injector
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Limits on a maps file. A process may raise its count of mappings to
@@ -75,7 +76,7 @@ func (p *process) mappings() ([]mapping, error) {
 }
 
 func (p *process) readMaps() ([]mapping, error) {
-	f, err := os.Open(p.path("maps"))
+	f, err := openProc(p.path("maps"), unix.O_RDONLY)
 	if err != nil {
 		return nil, fmt.Errorf("pid %d: %w", p.pid, procError(err))
 	}
@@ -102,7 +103,11 @@ func parseMaps(r io.Reader) ([]mapping, error) {
 		if len(maps) == maxMappings {
 			return nil, fmt.Errorf("more than %d mappings", maxMappings)
 		}
-		m, err := parseMapping(s.Text())
+		last := ""
+		if len(maps) > 0 {
+			last = maps[len(maps)-1].path
+		}
+		m, err := parseMapping(s.Bytes(), last)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", len(maps)+1, err)
 		}
@@ -118,20 +123,21 @@ func parseMaps(r io.Reader) ([]mapping, error) {
 }
 
 // parseMapping parses a line "START-END PERMS OFFSET MAJOR:MINOR INODE [PATH]".
-func parseMapping(line string) (mapping, error) {
-	var f [5]string
+// last is the path of the line before, which most often is this one's too.
+func parseMapping(line []byte, last string) (mapping, error) {
+	var f [5][]byte
 	rest := line
 	for i := range f {
-		f[i], rest, _ = strings.Cut(rest, " ")
+		f[i], rest, _ = bytes.Cut(rest, []byte(" "))
 	}
-	start, end, ok1 := strings.Cut(f[0], "-")
-	major, minor, ok2 := strings.Cut(f[3], ":")
+	start, end, ok1 := bytes.Cut(f[0], []byte("-"))
+	major, minor, ok2 := bytes.Cut(f[3], []byte(":"))
 	if !ok1 || !ok2 || len(f[1]) != 4 {
 		return mapping{}, errMalformed
 	}
 	var bad bool
-	number := func(s string, base, bits int) uint64 {
-		v, err := strconv.ParseUint(s, base, bits)
+	number := func(s []byte, base, bits int) uint64 {
+		v, err := strconv.ParseUint(string(s), base, bits)
 		bad = bad || err != nil
 		return v
 	}
@@ -143,9 +149,12 @@ func parseMapping(line string) (mapping, error) {
 	if bad || m.start >= m.end {
 		return mapping{}, errMalformed
 	}
-	m.path = strings.TrimLeft(rest, " ")
+	name := bytes.TrimLeft(rest, " ")
 	if m.file() {
-		m.path, m.deleted = strings.CutSuffix(m.path, " (deleted)")
+		name, m.deleted = bytes.CutSuffix(name, []byte(" (deleted)"))
+	}
+	if m.path = last; string(name) != last {
+		m.path = string(name)
 	}
 	return m, nil
 }

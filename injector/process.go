@@ -117,7 +117,7 @@ func (p *process) liveThread() (int, memoryLayout, error) {
 }
 
 func (p *process) openMem() error {
-	mem, err := os.OpenFile(p.path("mem"), os.O_RDWR, 0)
+	mem, err := openProc(p.path("mem"), unix.O_RDWR)
 	if err != nil {
 		return fmt.Errorf("pid %d: %w", p.pid, procError(err))
 	}

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Limits on what is read from one file or folder of procfs.
@@ -71,37 +72,43 @@ func parseStat(b []byte) (procStat, error) {
 		return procStat{}, errMalformed
 	}
 	st := procStat{comm: string(b[open+1 : end])}
-	const state, parent, flags, start, code, stack = 3, 4, 9, 22, 26, 28 // field numbers of proc(5)
-	fields := strings.Fields(string(b[end+1:]))
-	if len(fields) <= stack-state || len(fields[0]) != 1 {
-		return procStat{}, errMalformed
-	}
-	st.state = fields[0][0]
-	for _, f := range []struct {
-		number int
-		value  *uint64
-	}{{parent, &st.parent}, {flags, &st.flags}, {start, &st.start}, {code, &st.layout.code}, {stack, &st.layout.stack}} {
-		v, err := strconv.ParseUint(fields[f.number-state], 10, 64)
-		if err != nil {
+	const first, last = 3, 28 // field numbers of proc(5)
+	number := first
+	for field := range bytes.FieldsSeq(b[end+1:]) {
+		if !st.set(number, field) {
 			return procStat{}, errMalformed
 		}
-		*f.value = v
+		if number++; number > last {
+			return st, nil
+		}
 	}
-	return st, nil
+	return procStat{}, errMalformed
 }
 
-// readProcFile reads a file of procfs; what is beyond 64 KiB is left out.
-func readProcFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, procError(err)
+// set takes one field, by its number in proc(5). It reports whether the field is
+// well-formed.
+func (st *procStat) set(number int, field []byte) bool {
+	var value *uint64
+	switch number {
+	case 3:
+		st.state = field[0]
+		return len(field) == 1
+	case 4:
+		value = &st.parent
+	case 9:
+		value = &st.flags
+	case 22:
+		value = &st.start
+	case 26:
+		value = &st.layout.code
+	case 28:
+		value = &st.layout.stack
+	default:
+		return true
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxProcFile))
-	if err != nil {
-		return nil, procError(err)
-	}
-	return b, nil
+	n, err := strconv.ParseUint(string(field), 10, 64)
+	*value = n
+	return err == nil
 }
 
 // procStatus is what is needed of /proc/PID/status or of a thread's.
@@ -155,11 +162,11 @@ func parseStatus(r io.Reader) (procStatus, error) {
 	s := bufio.NewScanner(r)
 	s.Buffer(nil, maxProcFile)
 	for s.Scan() {
-		key, value, ok := strings.Cut(s.Text(), ":")
-		if !ok {
+		key, value, ok := bytes.Cut(s.Bytes(), []byte(":"))
+		if value = bytes.TrimSpace(value); !ok || len(value) == 0 {
 			continue
 		}
-		if err := st.set(key, strings.Fields(value)); err != nil {
+		if err := st.set(key, value); err != nil {
 			return procStatus{}, fmt.Errorf("%s: %w", key, err)
 		}
 	}
@@ -172,47 +179,59 @@ func parseStatus(r io.Reader) (procStatus, error) {
 	return st, nil
 }
 
-func (st *procStatus) set(key string, values []string) error {
-	if len(values) == 0 {
-		return nil
-	}
+// set takes one line, whose value is not empty.
+func (st *procStatus) set(key, value []byte) error {
 	var err error
-	number := func(s string, base int) uint64 {
-		v, e := strconv.ParseUint(s, base, 64)
+	number := func(s []byte, base int) uint64 {
+		v, e := strconv.ParseUint(string(s), base, 64)
 		err = errors.Join(err, e)
 		return v
 	}
-	switch key {
+	switch string(key) {
 	case "State":
-		st.State = values[0][0]
+		st.State = value[0]
 	case "Tgid":
-		st.TGID = int(number(values[0], 10))
+		st.TGID = int(number(value, 10))
 	case "TracerPid":
-		st.TracerPid = int(number(values[0], 10))
+		st.TracerPid = int(number(value, 10))
 	case "Threads":
-		st.Threads = int(number(values[0], 10))
+		st.Threads = int(number(value, 10))
 	case "Uid":
-		st.RealUID, st.UID = int(number(values[0], 10)), int(number(values[min(1, len(values)-1)], 10))
+		id, rest := cutWord(value)
+		st.RealUID, st.UID = int(number(id, 10)), int(number(id, 10))
+		if id, _ = cutWord(rest); len(id) > 0 {
+			st.UID = int(number(id, 10))
+		}
 	case "Gid":
-		st.RealGID = int(number(values[0], 10))
+		id, _ := cutWord(value)
+		st.RealGID = int(number(id, 10))
 	case "NSpid":
-		for _, v := range values {
+		for v := range bytes.FieldsSeq(value) {
 			st.NSpid = append(st.NSpid, int(number(v, 10)))
 		}
 	case "SigPnd":
-		st.SigPnd = number(values[0], 16)
+		st.SigPnd = number(value, 16)
 	case "ShdPnd":
-		st.ShdPnd = number(values[0], 16)
+		st.ShdPnd = number(value, 16)
 	case "SigBlk":
-		st.SigBlk = number(values[0], 16)
+		st.SigBlk = number(value, 16)
 	case "SigCgt":
-		st.SigCgt = number(values[0], 16)
+		st.SigCgt = number(value, 16)
 	case "NoNewPrivs":
-		st.NoNewPrivs = values[0] == "1"
+		st.NoNewPrivs = string(value) == "1"
 	case "Seccomp":
-		st.Seccomp = int(number(values[0], 10))
+		st.Seccomp = int(number(value, 10))
 	}
 	return err
+}
+
+// cutWord cuts the first word off.
+func cutWord(s []byte) (first, rest []byte) {
+	s = bytes.TrimLeft(s, " \t")
+	if end := bytes.IndexAny(s, " \t"); end >= 0 {
+		return s[:end], s[end:]
+	}
+	return s, nil
 }
 
 // tasks lists the ids of the process's threads.
@@ -221,7 +240,7 @@ func (p *process) tasks() ([]int, error) { return listTasks(p.proc, p.pid) }
 // listTasks reads /proc/PID/task. The listing of a process that starts
 // threads meanwhile may miss some.
 func listTasks(proc string, pid int) ([]int, error) {
-	f, err := os.Open(filepath.Join(proc, strconv.Itoa(pid), "task"))
+	f, err := openProc(filepath.Join(proc, strconv.Itoa(pid), "task"), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, fmt.Errorf("pid %d: %w", pid, procError(err))
 	}
