@@ -12,7 +12,8 @@ import (
 // An Inspection is what one process is made of, as far as live patches are
 // concerned.
 type Inspection struct {
-	// Result is as Status gives it. If its word is a failure, the rest is empty.
+	// Result is as Status gives it. If its word is a failure, the rest may be
+	// empty, or Libraries alone be known.
 	Result
 	// Disabled is why live patches are forbidden in the process (see
 	// SetPatchable), "" if they are not.
@@ -67,7 +68,7 @@ func (in *Injector) Inspect(ctx context.Context, sel Selection) ([]Inspection, e
 	for _, r := range results {
 		i := Inspection{Result: r}
 		mu.Lock()
-		if found := seen[r.PID]; found != nil && r.Word.OK() {
+		if found := seen[r.PID]; found != nil {
 			i.Disabled, i.Libraries, i.History = found.Disabled, found.Libraries, found.History
 		}
 		mu.Unlock()

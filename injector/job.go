@@ -44,6 +44,9 @@ func (j *job) run() error {
 	if j.objs != nil && !j.op.sel.library(j.maps, j.objs) {
 		return errNotSelected
 	}
+	if err != nil && j.op.see != nil && j.objs != nil {
+		return errors.Join(err, j.op.see(j)) // what is mapped is known all the same
+	}
 	if err != nil {
 		return err
 	}
