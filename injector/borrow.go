@@ -68,7 +68,7 @@ func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
 			if err != nil || done {
 				return l, err
 			}
-			last = busyf("signals kept interrupting thread %d", tid)
+			last = busyf("thread %d did not get through: signals interrupt it, or its control group is frozen", tid)
 			try = 0 // each let it receive what was queued: only time limits that
 		}
 		if refused.all(tids) {
