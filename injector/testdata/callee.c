@@ -10,6 +10,7 @@
 
 #define REPLACEABLE __attribute__((noinline))
 
+/* Without it the shipped ones would be too short to be replaced. */
 static volatile int one = 1;
 
 REPLACEABLE long NAME(sum)(int n, ...)
@@ -45,7 +46,7 @@ REPLACEABLE long double NAME(extended)(long double a, float b) { return VALUE * 
 
 REPLACEABLE struct pair NAME(make_pair)(double d, long l)
 {
-	struct pair p = { VALUE * d, VALUE * l * one }; /* a function of 4 bytes could not be replaced */
+	struct pair p = { VALUE * d, VALUE * l * one };
 	return p;
 }
 
@@ -63,5 +64,5 @@ REPLACEABLE int NAME(even)(unsigned n) { return n ? odd(n - 1) : VALUE; }
 REPLACEABLE int NAME(odd)(unsigned n) { return n ? even(n - 1) : -VALUE; }
 
 REPLACEABLE long NAME(tail)(long n) { return tail_called(n + VALUE); }
-REPLACEABLE long NAME(tail_called)(long n) { return VALUE * n; }
-REPLACEABLE long NAME(pick)(long n) { return VALUE * n; }
+REPLACEABLE long NAME(tail_called)(long n) { return VALUE * n * one; }
+REPLACEABLE long NAME(pick)(long n) { return VALUE * n * one; }
