@@ -10,6 +10,9 @@ FUZZTIME ?= 10s
 SOAK     ?= 10
 ROUNDS   ?= 20
 
+# Leaves out of the command-line library what we don't use and every start would pay for: a Markdown parser.
+TAGS := urfave_cli_no_docs
+
 # Go where its own instructions put it, and the programs that only root's PATH has.
 export PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 # The clone may belong to somebody else than the user who builds, in a container say. Git refuses to look at it then,
@@ -43,7 +46,7 @@ test: ## every test: units, fuzz seeds, command line, end to end, with what is m
 
 .PHONY: build
 build: ## the static programs bin/lpbuild, bin/lpctl and bin/rpm-helper
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -o bin/ ./cmd/...
 
 .PHONY: e2e
 e2e: build ## the end-to-end tests alone
