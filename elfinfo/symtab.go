@@ -18,6 +18,18 @@ type definition struct {
 // unversioned reference binds to.
 func (d definition) compat() bool { return d.Version != "" && !d.Default }
 
+// FunctionSize is the size in bytes of the function at addr, as .symtab says: that
+// of a private one, too. ok is false if the file is stripped, or has no function
+// with a size there.
+func (f *File) FunctionSize(addr uint64) (size uint64, ok bool) {
+	err := f.staticSymbols(func(d definition) {
+		if d.Kind == "func" && d.Address == addr {
+			size = max(size, d.Size)
+		}
+	})
+	return size, err == nil && size > 0
+}
+
 // staticSymbols visits the defined symbols of .symtab in file order; a file
 // without one has none. ld writes the local symbols of an object file behind
 // its STT_FILE symbol, and appends the version to names: name@V, name@@V.

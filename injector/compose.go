@@ -2,6 +2,7 @@ package injector
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"path"
 	"slices"
@@ -171,6 +172,7 @@ func (j *job) describeContainer(m match, functions []original, im *image, at uin
 		BuildID: m.lib.buildID, Bias: m.lib.bias, Imports: im.imports(),
 		Start: at, Size: im.size,
 	}
+	rc.PatchID, rc.Depends = hex.EncodeToString(m.c.Apply.PatchID[:]), dependsOf(m.c)
 	if m.c.Info != nil {
 		rc.Set, rc.SetVersion, rc.Patch = m.c.Info.Set, m.c.Info.SetVersion, m.c.Info.Patch
 		rc.References = m.c.Info.References
@@ -190,10 +192,10 @@ func (j *job) describeContainer(m match, functions []original, im *image, at uin
 
 // recordRoom bounds the size of the record, before addresses are known.
 func (j *job) recordRoom(pr *prepared) uint64 {
-	const perDetour, perFunction, perContainer = 1024, 192, 1088
+	const perDetour, perFunction, perContainer, perDepend = 1024, 192, 1216, 80
 	room := recordHeaderSize + 512 + perDetour*len(pr.entries)
 	for i, m := range pr.load {
-		room += perContainer + 2*len(m.c.Name) + 2*len(m.lib.path) + 2*len(m.lib.called())
+		room += perContainer + perDepend*len(m.c.Apply.Depends) + 2*len(m.c.Name) + 2*len(m.lib.path) + 2*len(m.lib.called())
 		if m.c.Info != nil {
 			room += 2 * (len(m.c.Info.Set) + len(m.c.Info.SetVersion) + len(m.c.Info.Patch))
 			for _, ref := range m.c.Info.References {

@@ -173,14 +173,7 @@ func (j *job) patches(refs []activeRef) []Patch {
 	return out
 }
 
-// targetBuildID and targetName are what a container says of its target.
-func targetBuildID(c *livepatch.Container) string {
-	if c.Info != nil {
-		return c.Info.BuildID
-	}
-	return fmt.Sprintf("%x", c.Apply.BuildID)
-}
-
+// targetName is what a container says of its target.
 func targetName(c *livepatch.Container) string {
 	if c.Info != nil {
 		return c.Info.Soname
@@ -197,7 +190,7 @@ func (j *job) matches() []match {
 		name := targetName(c)
 		for _, o := range j.objs {
 			switch {
-			case o.buildID == targetBuildID(c):
+			case sameBuild(c, o):
 				out = append(out, match{c, o})
 				j.result.Library, j.result.BuildID = o.called(), o.buildID
 			case o.called() == name && len(out) == 0:

@@ -66,6 +66,10 @@ type recordContainer struct {
 	SetVersion string   `json:"set_version,omitempty"`
 	Patch      string   `json:"patch,omitempty"`
 	References []string `json:"references,omitempty"`
+	// PatchID is the patch id in hexadecimal, Depends those of the live patches
+	// that have to be in force as long as this one is.
+	PatchID string   `json:"patch_id,omitempty"`
+	Depends []string `json:"depends,omitempty"`
 	// Library, Soname, BuildID and Bias (load address minus link address) are
 	// the target library as it was mapped.
 	Library   string           `json:"library"`

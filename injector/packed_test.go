@@ -22,9 +22,11 @@ func packed(t testing.TB, target, source string, lines ...string) *livepatch.Con
 }
 
 // A packing is what a container is made of. depends are the containers that the
-// first lines, which start with *, name.
+// first lines, which start with *, name; symbols is the target before it was
+// stripped, if it was.
 type packing struct {
 	target, source string
+	symbols        string
 	lines          []string
 	args           []string
 	depends        []*livepatch.Container
@@ -45,7 +47,10 @@ func packedWith(t testing.TB, p packing) *livepatch.Container {
 		t.Fatal(err)
 	}
 	in := livepatch.PackInput{Description: d, BuildID: buildIDOf(t, p.target), Info: p.info}
-	symbols := symbolsOf(t, p.target)
+	if p.symbols == "" {
+		p.symbols = p.target
+	}
+	symbols := symbolsOf(t, p.symbols)
 	for _, u := range d.Units {
 		in.Addresses = append(in.Addresses, symbols[u.Old].Value)
 	}

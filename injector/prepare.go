@@ -33,6 +33,9 @@ const maxFunction = 4 << 20
 // prepare checks every function of what is to be loaded and builds the images.
 func (j *job) prepare(g *goal) (*prepared, error) {
 	pr := &prepared{goal: g}
+	if err := j.checkDepends(g); err != nil {
+		return nil, err
+	}
 	if len(g.load) == 0 {
 		return pr, nil
 	}
@@ -145,6 +148,9 @@ func (j *job) original(m match, f livepatch.Function) (original, error) {
 		return original{}, fmt.Errorf("%s: %s: %d bytes: %w", m.c.Name, f.Old, f.Size, livepatch.ErrCorrupt)
 	}
 	address := m.lib.addr(f.Address)
+	if err := j.foreignDetour(address, f); err != nil {
+		return original{}, err
+	}
 	code, err := j.shippedCode(address, int(f.Size), f.Offset)
 	if err != nil {
 		return original{}, err
@@ -236,70 +242,4 @@ func (j *job) padding(e *plannedEntry) error {
 		return foreignf("somebody else has used the padding before the function at %#x: % x", e.function, e.before)
 	}
 	return nil
-}
-
-// originalsOfPacker does the same for a container of libpulp's packer, which
-// records nothing but names and addresses: the rest is read from the file that
-// is mapped.
-func (j *job) originalsOfPacker(m match) ([]original, error) {
-	symbols, err := m.lib.file.DynamicSymbols()
-	if err != nil {
-		return nil, err
-	}
-	var out []original
-	for _, u := range m.c.Apply.Units {
-		size := uint64(0)
-		for _, s := range symbols {
-			if s.Kind == "func" && s.Address == u.Address && s.Name == u.Old {
-				size = s.Size
-			}
-		}
-		if size == 0 {
-			size, _ = m.lib.file.FrameSize(u.Address) // it is private, or the file is stripped
-		}
-		if size == 0 || size > maxFunction {
-			return nil, blockedf("the size of %s is not known: %s does not record it, and %s neither exports it nor has frame information for it",
-				u.Old, m.c.Name, m.lib.called())
-		}
-		f, err := recordFromFile(m.lib.file, u, int(size))
-		if err != nil {
-			return nil, err
-		}
-		if err := unwindable(f); err != nil {
-			return nil, err
-		}
-		o, err := j.original(m, f)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, o)
-	}
-	return out, nil
-}
-
-// recordFromFile makes the record of a function that the container lacks.
-func recordFromFile(file *elfinfo.File, u livepatch.MetadataUnit, size int) (livepatch.Function, error) {
-	code, err := file.ReadAt(u.Address, size)
-	if err != nil {
-		return livepatch.Function{}, err
-	}
-	const padding = 16
-	before, err := file.ReadAt(u.Address-padding, padding)
-	if err != nil {
-		before = nil
-	}
-	e := elfinfo.AnalyzeEntry(code, before, u.Address)
-	if e.Kind == elfinfo.EntryNone {
-		return livepatch.Function{}, blockedf("%s is not livepatchable: %s", u.Old, e.Reason)
-	}
-	unwind, err := file.UnwindOf(u.Old, u.Address, code)
-	if err != nil {
-		return livepatch.Function{}, err
-	}
-	sum := sha256.Sum256(code)
-	return livepatch.Function{
-		Old: u.Old, New: u.New, Address: u.Address, Size: uint64(size), SHA256: hex.EncodeToString(sum[:]),
-		Entry: string(e.Kind), Offset: e.Offset, Length: e.Length,
-		Personality: unwind.Personality, CallsBack: unwind.CallsBack, Cancellation: unwind.Cancellation,
-	}, nil
 }
