@@ -75,7 +75,7 @@ func TestEnvironments(t *testing.T) {
 		if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, "a limit") {
 			t.Errorf("reason %q", r.Reason)
 		}
-		tg.untouched()
+		tg.untouched(nil)
 		tg.says(old)
 		tg.ends()
 	})

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -54,7 +55,7 @@ func TestSeccompFilters(t *testing.T) {
 				if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, c.reason) {
 					t.Errorf("reason %q, want %q", r.Reason, c.reason)
 				}
-				tg.untouched()
+				tg.untouched(nil)
 				tg.says(old)
 			} else {
 				result(t, Applied, rs, err)
@@ -98,14 +99,9 @@ func (tg *target) isIn(number int64) bool {
 	return false
 }
 
-// untouched checks that nothing of ours is in the process: no ledger, and no
-// mapping of its code that differs from the file in what we write.
-func (tg *target) untouched() {
+// code lists the mappings that could be a region of ours.
+func (tg *target) code() []uint64 {
 	tg.t.Helper()
-	rs, err := New(Options{}).Status(background(), only(tg.pid))
-	if r := result(tg.t, NotApplied, rs, err); len(r.Patches) > 0 {
-		tg.t.Errorf("in force: %+v", r.Patches)
-	}
 	p, err := openProcess("/proc", tg.pid)
 	if err != nil {
 		tg.t.Fatal(err)
@@ -118,10 +114,25 @@ func (tg *target) untouched() {
 	if led, err := readLedger(p, maps); err != nil || led != nil {
 		tg.t.Errorf("ledger %v, %v", led, err)
 	}
+	var out []uint64
 	for _, m := range maps {
 		if m.ourCode() {
-			tg.t.Errorf("memory at %#x is ours", m.start)
+			out = append(out, m.start)
 		}
+	}
+	return out
+}
+
+// untouched checks that nothing has been brought into a process whose code was
+// this.
+func (tg *target) untouched(code []uint64) {
+	tg.t.Helper()
+	rs, err := New(Options{}).Status(background(), only(tg.pid))
+	if r := result(tg.t, NotApplied, rs, err); len(r.Patches) > 0 {
+		tg.t.Errorf("in force: %+v", r.Patches)
+	}
+	if now := tg.code(); !slices.Equal(now, code) {
+		tg.t.Errorf("code at %x, it was at %x", now, code)
 	}
 }
 

@@ -200,6 +200,37 @@ static void vsyscall(void)
 		fail("pthread_create");
 }
 
+/* 32-bit code in a 64-bit process, as Wine has it: nothing but a jump to itself. */
+static void *in_32_bits(void *arg)
+{
+	__asm__ volatile("push $0x23\n\tpush %0\n\tlretq" : : "r"(arg) : "memory");
+	return arg;
+}
+
+static void mixed(void)
+{
+	pthread_t t;
+	unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	if (code == MAP_FAILED)
+		fail("mmap");
+	memcpy(code, "\xeb\xfe", 2);
+	if (mprotect(code, 4096, PROT_READ | PROT_EXEC) || pthread_create(&t, NULL, in_32_bits, code))
+		fail("pthread_create");
+}
+
+/* The same, and no other thread. */
+static void mixed_only(void)
+{
+	unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	if (code == MAP_FAILED)
+		fail("mmap");
+	memcpy(code, "\xeb\xfe", 2);
+	if (mprotect(code, 4096, PROT_READ | PROT_EXEC))
+		fail("mprotect");
+	dprintf(1, "ready\n");
+	in_32_bits(code);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
@@ -209,6 +240,7 @@ int main(int argc, char **argv)
 		{ "mount-namespace", mount_namespace }, { "container", container }, { "empty-root", empty_root },
 		{ "locked", locked }, { "limited", limited },
 		{ "jit", jit }, { "jit-everywhere", jit_everywhere }, { "vsyscall", vsyscall },
+		{ "mixed", mixed }, { "mixed-only", mixed_only },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (!strcmp(name, cases[i].name)) {
