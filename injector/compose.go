@@ -175,8 +175,8 @@ func (j *job) describeContainer(m match, functions []original, im *image, at uin
 	rc.PatchID, rc.Depends = hex.EncodeToString(m.c.Apply.PatchID[:]), dependsOf(m.c)
 	if m.c.Info != nil {
 		rc.Set, rc.SetVersion, rc.Patch = m.c.Info.Set, m.c.Info.SetVersion, m.c.Info.Patch
-		rc.References = m.c.Info.References
 	}
+	rc.References = m.c.References()
 	for _, f := range functions {
 		offset, ok := im.symbol(f.replacement)
 		if !ok {
@@ -198,9 +198,9 @@ func (j *job) recordRoom(pr *prepared) uint64 {
 		room += perContainer + perDepend*len(m.c.Apply.Depends) + 2*len(m.c.Name) + 2*len(m.lib.path) + 2*len(m.lib.called())
 		if m.c.Info != nil {
 			room += 2 * (len(m.c.Info.Set) + len(m.c.Info.SetVersion) + len(m.c.Info.Patch))
-			for _, ref := range m.c.Info.References {
-				room += 2*len(ref) + 4
-			}
+		}
+		for _, ref := range m.c.References() {
+			room += 2*len(ref) + 4
 		}
 		for _, f := range pr.functions[i] {
 			room += perFunction + 6*len(f.name)

@@ -18,6 +18,16 @@ type Container struct {
 	Info *Info
 }
 
+// References are the bug and CVE numbers of the container: those that .lpbuild
+// lists or, in one made by libpulp's packer, those in the first 4096 bytes of
+// .ulp.comments.
+func (c *Container) References() []string {
+	if c.Info != nil {
+		return c.Info.References
+	}
+	return ScanReferences([]string{c.Comments[:min(len(c.Comments), maxLine)]})
+}
+
 // Metadata is the content of a .ulp or .ulp.rev section. All integers are
 // little endian in the file; see docs/container-format.md for the layout.
 type Metadata struct {

@@ -72,6 +72,13 @@ func TestPackedContainer(t *testing.T) {
 	if c.BuildID() != info.BuildID {
 		t.Errorf("build-id %s", c.BuildID())
 	}
+	if diff := cmp.Diff(info.References, c.References()); diff != "" {
+		t.Error(diff)
+	}
+	c.Info = nil // as libpulp's packer leaves it, and the first line alone
+	if diff := cmp.Diff(info.References[:2], c.References()); diff != "" {
+		t.Error(diff)
+	}
 	f := openELF(t, data)
 	if got, _ := f.Section(".ulp.comments").Data(); string(got) != " bsc#1200316, jsc#SLE-20049\n\x00" {
 		t.Errorf(".ulp.comments holds %q", got)
