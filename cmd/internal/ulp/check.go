@@ -31,11 +31,12 @@ func check(ctx context.Context, c *command) int {
 	}
 	applied, concerned := true, 0
 	for _, p := range seen {
-		if failure := codeOf(p.Result); failure != none {
+		maps := slices.ContainsFunc(p.Libraries, func(l injector.Library) bool { return l.BuildID == container.BuildID() })
+		if failure := codeOf(p.Result); failure != none && (maps || s.named) {
 			c.warn("error checking live patch sanity: %s", failure)
 			return checkFailed
 		}
-		if !slices.ContainsFunc(p.Libraries, func(l injector.Library) bool { return l.BuildID == container.BuildID() }) {
+		if !maps {
 			continue
 		}
 		concerned++

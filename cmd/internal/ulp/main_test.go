@@ -62,11 +62,11 @@ func newLab(t *testing.T) *lab {
 	for _, name := range []string{"hundreds", "dozens"} {
 		l.library(name, "-fpatchable-function-entry=16,14")
 	}
-	source, err := filepath.Abs("testdata/numserv.c")
+	source, err := filepath.Abs("testdata/ulpserv.c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.gcc("-o", "numserv", source, "-L.", "-l:libhundreds.so.0", "-l:libdozens.so.0", "-Wl,-rpath,"+l.dir)
+	l.gcc("-o", "ulpserv", source, "-L.", "-l:libhundreds.so.0", "-l:libdozens.so.0", "-Wl,-rpath,"+l.dir)
 	return l
 }
 
@@ -150,10 +150,17 @@ func (l *lab) run(args ...string) (code int, stdout, stderr string) {
 	if err != nil && !errors.As(err, &exit) {
 		l.t.Fatal(err)
 	}
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+	// Other tests may have processes on this machine that nobody can look at.
+	var messages strings.Builder
+	for line := range strings.Lines(errs.String()) {
+		if !strings.Contains(line, "could not be looked at") {
+			messages.WriteString(line)
+		}
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), messages.String()
 }
 
-// A server is a running numserv.
+// A server is a running ulpserv.
 type server struct {
 	t   *testing.T
 	pid int
@@ -163,7 +170,7 @@ type server struct {
 
 func (l *lab) serve(environment ...string) *server {
 	l.t.Helper()
-	cmd := exec.Command(filepath.Join(l.dir, "numserv"))
+	cmd := exec.Command(filepath.Join(l.dir, "ulpserv"))
 	cmd.Env = environment
 	in, err := cmd.StdinPipe()
 	if err != nil {

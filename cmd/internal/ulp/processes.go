@@ -100,8 +100,8 @@ func (c *command) injector() *injector.Injector {
 	return injector.New(opts)
 }
 
-// inspect looks at the processes of a selection, and warns of those that it may
-// not look at. The process that -p names must be there.
+// inspect looks at the processes of a selection, and warns of those that it can't
+// look at. The process that -p names must be there.
 func (c *command) inspect(ctx context.Context, in *injector.Injector, s selection) ([]injector.Inspection, code) {
 	if s.nobody {
 		return nil, none
@@ -116,14 +116,16 @@ func (c *command) inspect(ctx context.Context, in *injector.Injector, s selectio
 	for _, p := range seen {
 		failure := codeOf(p.Result)
 		switch {
-		case failure == none || failure != eSysGone && failure != eSysPerm:
-			out = append(out, p)
-			continue
-		case s.pid != 0:
+		case s.pid != 0 && (failure == eSysGone || failure == eSysPerm):
 			c.warn("error gathering target process information: %s", failure)
 			return nil, failure
+		case failure == eSysGone:
 		case failure == eSysPerm:
 			hidden++
+		case failure != none && !s.named && len(p.Libraries) == 0:
+			c.warn("process %d (%s) could not be looked at: %s", p.PID, p.Command, p.Reason)
+		default:
+			out = append(out, p)
 		}
 	}
 	if hidden > 0 {

@@ -18,7 +18,7 @@ func TestTrigger(t *testing.T) {
 	l := newLab(t)
 	l.patch("hundreds1", "hundreds", 200)
 	s := l.serve()
-	name := fmt.Sprintf("  numserv (pid: %d): ", s.pid)
+	name := fmt.Sprintf("  ulpserv (pid: %d): ", s.pid)
 	s.answers("100 12")
 	l.ulp(0, "", "{time} ulp: patch not yet applied\n", "check", "-p", s.id(), "hundreds1.so")
 	l.ulp(0, name+"SUCCESS hundreds1.so\n", patched1, "trigger", "-p", s.id(), "hundreds1.so")
@@ -40,7 +40,7 @@ func TestTriggerRevertAll(t *testing.T) {
 	l.patch("hundreds2", "hundreds", 300)
 	l.patch("dozens1", "dozens", 13)
 	s := l.serve()
-	name := fmt.Sprintf("  numserv (pid: %d): ", s.pid)
+	name := fmt.Sprintf("  ulpserv (pid: %d): ", s.pid)
 	for _, p := range []string{"hundreds1.so", "hundreds2.so", "dozens1.so"} {
 		l.ulp(0, name+"SUCCESS "+p+"\n", patched1, "trigger", "-p", s.id(), p)
 	}
@@ -83,7 +83,7 @@ func TestTriggerPatterns(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := l.serve()
-	name := fmt.Sprintf("  numserv (pid: %d):", s.pid)
+	name := fmt.Sprintf("  ulpserv (pid: %d):", s.pid)
 	l.ulp(0, name+" SUCCESS lp/1.so\n", patched1, "trigger", "-p", s.id(), "lp/*.so")
 	s.answers("200 12")
 	l.ulp(0, name+"\n    SKIPPED lp/1.so: Patch already applied\n    SKIPPED lp/2.so: Target library not loaded\n", skipped1,
@@ -107,7 +107,7 @@ func TestTriggerWithoutPID(t *testing.T) {
 	a, b := l.serve(), l.serve()
 	lines := ""
 	for _, s := range []*server{a, b} {
-		lines += fmt.Sprintf("  numserv (pid: %d): SUCCESS hundreds1.so\n", s.pid)
+		lines += fmt.Sprintf("  ulpserv (pid: %d): SUCCESS hundreds1.so\n", s.pid)
 	}
 	// Other processes do not map this build of the library: they do not count.
 	l.ulp(0, lines, "{time} ulp: Processes patched: 2, Skipped: 0, Failed: 0.\n", "trigger", "hundreds1.so")
@@ -129,7 +129,7 @@ func TestTriggerRefusesWhatOthersMayWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := l.serve()
-	l.ulp(1, fmt.Sprintf("  numserv (pid: %d): FAILED hundreds1.so: Operation not permitted\n", s.pid), "{time} ulp: {any}hundreds1.so{any}\n"+failed1,
+	l.ulp(1, fmt.Sprintf("  ulpserv (pid: %d): FAILED hundreds1.so: Operation not permitted\n", s.pid), "{time} ulp: {any}hundreds1.so{any}\n"+failed1,
 		"trigger", "-p", s.id(), "hundreds1.so")
 	s.answers("100 12")
 	if err := os.Chmod(filepath.Join(l.dir, "hundreds1.so"), 0o644); err != nil {
@@ -138,12 +138,12 @@ func TestTriggerRefusesWhatOthersMayWrite(t *testing.T) {
 	if err := os.Symlink("hundreds1.so", filepath.Join(l.dir, "link.so")); err != nil {
 		t.Fatal(err)
 	}
-	l.ulp(0, fmt.Sprintf("  numserv (pid: %d): SUCCESS link.so\n", s.pid), patched1, "trigger", "-p", s.id(), "link.so")
-	l.ulp(0, fmt.Sprintf("  numserv (pid: %d): SUCCESS link.so\n", s.pid), patched1, "trigger", "-p", s.id(), "--revert", "link.so")
+	l.ulp(0, fmt.Sprintf("  ulpserv (pid: %d): SUCCESS link.so\n", s.pid), patched1, "trigger", "-p", s.id(), "link.so")
+	l.ulp(0, fmt.Sprintf("  ulpserv (pid: %d): SUCCESS link.so\n", s.pid), patched1, "trigger", "-p", s.id(), "--revert", "link.so")
 	if err := os.Lchown(filepath.Join(l.dir, "link.so"), 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	l.ulp(1, fmt.Sprintf("  numserv (pid: %d): FAILED link.so: Operation not permitted\n", s.pid), "{time} ulp: {any}link.so{any}\n"+failed1,
+	l.ulp(1, fmt.Sprintf("  ulpserv (pid: %d): FAILED link.so: Operation not permitted\n", s.pid), "{time} ulp: {any}link.so{any}\n"+failed1,
 		"trigger", "-p", s.id(), "link.so")
 	s.answers("100 12")
 }
@@ -152,8 +152,8 @@ func TestSetPatchable(t *testing.T) {
 	l := newLab(t)
 	l.patch("hundreds1", "hundreds", 200)
 	s := l.serve()
-	name := fmt.Sprintf("  numserv (pid: %d): ", s.pid)
-	now := fmt.Sprintf("{time} ulp: Process numserv (pid: %d): livepatching is now ", s.pid)
+	name := fmt.Sprintf("  ulpserv (pid: %d): ", s.pid)
+	now := fmt.Sprintf("{time} ulp: Process ulpserv (pid: %d): livepatching is now ", s.pid)
 	l.ulp(0, "", now+"disabled.\n", "set_patchable", "disable", "-p", s.id())
 	l.ulp(0, name+"SKIPPED Livepatching blocked by user request\n", skipped1, "trigger", "-p", s.id(), "hundreds1.so")
 	s.answers("100 12")
@@ -162,8 +162,8 @@ func TestSetPatchable(t *testing.T) {
 	s.answers("200 12")
 	l.ulp(1, "", "{time} ulp: Empty argument. Expected: 'enable' or 'disable'\n", "set_patchable", "maybe")
 
-	blocked := l.serve("LIBPULP_DISABLE_ON_PATH=" + l.dir + "/num*")
-	name = fmt.Sprintf("  numserv (pid: %d): ", blocked.pid)
+	blocked := l.serve("LIBPULP_DISABLE_ON_PATH=" + l.dir + "/ulp*")
+	name = fmt.Sprintf("  ulpserv (pid: %d): ", blocked.pid)
 	l.ulp(0, name+"SKIPPED Livepatching blocked by user request\n", skipped1, "trigger", "-p", blocked.id(), "hundreds1.so")
 	blocked.answers("100 12")
 }
