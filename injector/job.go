@@ -316,7 +316,7 @@ func (j *job) reuse(g *goal) {
 	g.load = slices.DeleteFunc(g.load, func(m match) bool {
 		for _, r := range j.led.records {
 			for i, c := range r.Containers {
-				if c.ID == m.c.ID && c.Bias == m.lib.bias && j.allMapped(c.Imports) {
+				if j.reusable(m, &c) {
 					g.keep = append(g.keep, activeRef{r.address, uint32(i)})
 					return true
 				}

@@ -96,7 +96,7 @@ func (f *fixture) containerFrom(t testing.TB, source string, value int, function
 	for _, fn := range functions {
 		text += fn + ":" + fn + "_lp\n"
 		if fn == "peek" {
-			text += "#secret:secret_lp\n"
+			text += f.reference(t) + "secret:secret_lp\n"
 		}
 	}
 	d, err := livepatch.ParseDescription("test.dsc", []byte(text))
@@ -130,6 +130,19 @@ func (f *fixture) containerFrom(t testing.TB, source string, value int, function
 		t.Fatal(err)
 	}
 	return c
+}
+
+// reference begins the line of a description for the variable secret.
+func (f *fixture) reference(t testing.TB) string {
+	t.Helper()
+	v, err := f.build.Variable("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.TLS {
+		return "#%"
+	}
+	return "#"
 }
 
 func (f *fixture) info(t testing.TB, d *livepatch.Description, value int) *livepatch.Info {

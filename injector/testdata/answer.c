@@ -1,6 +1,6 @@
 /* The library of the tests: functions whose answer a patch changes. */
 volatile int answer_base = 1;
-static int secret = 40;
+static volatile int secret = 40;
 
 __attribute__((noinline)) int answer(void) { return answer_base; }
 __attribute__((noinline)) int second(int n) { return n + answer_base; }
