@@ -299,7 +299,7 @@ func TestStubsLeftBehind(t *testing.T) {
 	if err := j.look(); err != nil {
 		t.Fatal(err)
 	}
-	loop := append([]byte(stubMagic), 0xeb, 0xfe) // a stub that never ends
+	loop := append([]byte(stubMagic), 0xeb, 0xfe)                                               // a stub that never ends
 	room := slices.DeleteFunc(tails(j.objs), func(s tail) bool { return s.size < stubSize(2) }) // too small for any stub
 	for _, s := range room {
 		if err := p.writeAt(loop, s.address); err != nil {
