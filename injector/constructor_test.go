@@ -2,9 +2,13 @@ package injector
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lpbuild/lpbuild/livepatch"
 )
@@ -226,4 +230,54 @@ int answer_lp(void) { return 2; }`, "answer:answer_lp")
 		tg.unharmed()
 		tg.ends()
 	}
+}
+
+// A constructor may do what the filter of its thread forbids only where that is
+// asked for; afterwards the filter is in force as before.
+func TestConstructorUnderSeccomp(t *testing.T) {
+	f := newFixture(t, "stock")
+	program := filepath.Join(f.dir, "sandboxed")
+	run(t, "gcc", "-O2", "-o", program, "testdata/sandboxed.c", f.library, "-Wl,-rpath,"+f.dir)
+	c := packed(t, f.library, `
+#include <sys/syscall.h>
+#include <unistd.h>
+static int parent;
+__attribute__((constructor)) static void f(void) { parent = syscall(SYS_getppid); }
+int answer_lp(void) { return parent > 0 ? 2 : 7; }
+`, "answer:answer_lp")
+	tg := startTarget(t, exec.Command(program))
+	rs, err := New(Options{}).Apply(background(), only(tg.pid), []*livepatch.Container{c})
+	if r := result(t, Failed, rs, err); !strings.Contains(r.Reason, "ended in SIGSYS") {
+		t.Errorf("reason %q", r.Reason)
+	}
+	tg.says(old)
+	tg.allows("denied")
+	rs, err = New(Options{SuspendSeccomp: true}).Apply(background(), only(tg.pid), []*livepatch.Container{c})
+	if !canSuspend() {
+		if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, "can't be suspended") {
+			t.Errorf("reason %q", r.Reason)
+		}
+		return
+	}
+	result(t, Applied, rs, err)
+	tg.says(v2)
+	tg.allows("denied")
+	tg.unharmed()
+	tg.ends()
+}
+
+// allows asks a sandboxed program whether it may call getppid.
+func (tg *target) allows(want string) {
+	tg.t.Helper()
+	if _, err := tg.stdin.Write([]byte("g")); err != nil {
+		tg.t.Fatal(err)
+	}
+	tg.hears(want)
+}
+
+// canSuspend says whether this user may suspend seccomp filters.
+func canSuspend() bool {
+	var caps [2]unix.CapUserData
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	return unix.Capget(&head, &caps[0]) == nil && caps[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }

@@ -29,18 +29,8 @@ type fault struct {
 // after the first attach, during apply, replace and revert. The target must run
 // on, wholly old or wholly new, and the next operation must succeed.
 func TestKilledAtEverySystemCall(t *testing.T) {
-	if testing.Short() {
-		t.Skip("hundreds of runs of lpctl")
-	}
-	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
 	f := newFixture(t, "stock")
-	lpctl := filepath.Join(f.dir, "lpctl")
-	run(t, "go", "build", "-o", lpctl, "../cmd/lpctl")
+	lpctl := f.killable(t)
 	first, next := f.container(t, 2, "answer", "second"), f.container(t, 3, "answer", "second")
 	file := func(c *livepatch.Container) string { return filepath.Join(f.dir, c.Name) }
 	for _, op := range []struct {
@@ -61,21 +51,38 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 				k.from = old
 			}
 			k.to = op.want
-			faults := k.record(t)
-			if len(faults) < 20 {
-				t.Fatalf("only %d system calls after the first attach", len(faults))
-			}
-			killed := 0
-			for _, ft := range faults {
-				if k.try(t, ft) {
-					killed++
-				}
-			}
-			t.Logf("%d places, killed at %d", len(faults), killed)
-			if killed < len(faults)/2 {
-				t.Errorf("killed at only %d of %d places", killed, len(faults))
-			}
+			k.everywhere(t, k.record(t))
 		})
+	}
+}
+
+// killable builds lpctl, for a test that kills it under strace.
+func (f *fixture) killable(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("hundreds of runs of lpctl")
+	}
+	needTool(t, "strace")
+	lpctl := filepath.Join(f.dir, "lpctl")
+	run(t, "go", "build", "-o", lpctl, "../cmd/lpctl")
+	return lpctl
+}
+
+// everywhere kills the operation at each of the places.
+func (k *killer) everywhere(t *testing.T, faults []fault) {
+	t.Helper()
+	if len(faults) < 20 {
+		t.Fatalf("only %d system calls after the first attach", len(faults))
+	}
+	killed := 0
+	for _, ft := range faults {
+		if k.try(t, ft) {
+			killed++
+		}
+	}
+	t.Logf("%d places, killed at %d", len(faults), killed)
+	if killed < len(faults)/2 {
+		t.Errorf("killed at only %d of %d places", killed, len(faults))
 	}
 }
 
