@@ -192,11 +192,15 @@ func (j *job) publish(c *composed) error {
 // thread may map something there first: then the next place is tried.
 func (j *job) mapRegion(t *tracer, pr *prepared, g region, left []*detour) (*composed, *loan, error) {
 	const tries = 4
-	candidates := places(j.maps, g.size, j.near(pr))
-	if len(candidates) == 0 {
-		return nil, nil, blockedf("there is no room of %d bytes within 2 GiB of the library", g.size)
+	home, err := j.arrange(pr, g.size)
+	if err == nil {
+		err = j.mapAnnexes(t, pr)
 	}
-	var last error
+	if err != nil {
+		return nil, nil, err
+	}
+	candidates := places(j.maps, g.size, home)
+	last := blockedf("there is no room of %d bytes within 2 GiB of the library", g.size)
 	for _, base := range candidates[:min(len(candidates), tries)] {
 		c, err := j.compose(pr, base, g, left)
 		if errors.Is(err, errFar) {
@@ -217,20 +221,6 @@ func (j *job) mapRegion(t *tracer, pr *prepared, g region, left []*detour) (*com
 		last = err
 	}
 	return nil, nil, last
-}
-
-// near are the ranges that the region must be within reach of.
-func (j *job) near(pr *prepared) []span {
-	var out []span
-	for _, m := range pr.load {
-		if len(m.lib.maps) > 0 {
-			out = append(out, span{m.lib.maps[0].start, m.lib.maps[len(m.lib.maps)-1].end})
-		}
-	}
-	if j.led != nil {
-		out = append(out, span{j.led.address, j.led.address + pageSize})
-	}
-	return out
 }
 
 // commit stops the process and makes the change.

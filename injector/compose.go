@@ -113,7 +113,14 @@ func (c *composed) bringIn(j *job, pr *prepared, g region) (*record, error) {
 	for i, e := range pr.entries {
 		slot := len(c.published.slots)
 		at := c.base + g.trampolines + uint64(i)*trampolineSize
-		d, trampoline, err := newDetour(e, slotAddress(c.controlAt, slot), at)
+		leads := slotAddress(c.controlAt, slot)
+		if a, n := pr.annexOf(i); a != nil {
+			var err error
+			if at, leads, err = c.relay(a, n, at, leads); err != nil {
+				return nil, err
+			}
+		}
+		d, trampoline, err := newDetour(e, leads, at)
 		if err != nil {
 			return nil, err
 		}

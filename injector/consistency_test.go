@@ -18,7 +18,7 @@ func newSitting(t testing.TB, entry string) *fixture {
 	f.library, f.program = filepath.Join(f.dir, "libanswer.so.1"), filepath.Join(f.dir, "sitter")
 	args := append([]string{"-O2", "-g", "-fPIC", "-shared", "-Wl,-soname,libanswer.so.1", "-o", f.library}, entryFlags[entry]...)
 	run(t, "gcc", append(args, "testdata/sitting.c")...)
-	run(t, "gcc", "-O2", "-pthread", "-o", f.program, "testdata/sitter.c", f.library, "-Wl,-rpath,"+f.dir)
+	run(t, "gcc", "-O2", "-pthread", "-rdynamic", "-o", f.program, "testdata/sitter.c", f.library, "-Wl,-rpath,"+f.dir)
 	lib, err := elfinfo.Open(f.library)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestStackConsistency(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			tg := f.sitter(t, how)
-			careful := New(Options{Consistency: Stack, Wait: 100 * time.Millisecond})
+			careful := New(Options{Consistency: Stack, Wait: 100 * time.Millisecond, Timeout: time.Second})
 			after := careful
 			if where == elsewhere || how == "interrupted-elsewhere" {
 				after = New(Options{})
@@ -138,7 +138,7 @@ func TestStackConsistencyIgnoresWhatIsOver(t *testing.T) {
 	for _, entry := range []string{"stock", "padded endbr"} {
 		f := newSitting(t, entry)
 		tg := f.sitter(t, "visited", "1")
-		in := New(Options{Consistency: Stack, Wait: time.Second})
+		in := New(Options{Consistency: Stack, Wait: 5 * time.Second, Timeout: time.Second})
 		tg.tell("e", "in")
 		rs, err := in.Apply(background(), only(tg.pid), f.sitting(t, 2))
 		result(t, Applied, rs, err)
@@ -159,7 +159,7 @@ func TestStackConsistencyWaits(t *testing.T) {
 	for _, how := range []string{"blocked", "spinning"} {
 		tg := f.sitter(t, how)
 		tg.tell("e", "in")
-		in := New(Options{Consistency: Stack, Wait: 20 * time.Second})
+		in := New(Options{Consistency: Stack, Wait: 20 * time.Second, Timeout: time.Second})
 		done := make(chan Result, 1)
 		go func() {
 			rs, err := in.Apply(background(), only(tg.pid), two)

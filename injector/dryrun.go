@@ -25,8 +25,6 @@ func (j *job) rehearse(g *goal) error {
 		return nil
 	}
 	size := layOut(j.led == nil, len(pr.entries), j.recordRoom(pr), pr.images).size
-	if len(places(j.maps, size, j.near(pr))) == 0 {
-		return blockedf("there is no room of %d bytes within 2 GiB of the library", size)
-	}
-	return nil
+	_, err = j.arrange(pr, size)
+	return err
 }

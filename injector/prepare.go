@@ -15,6 +15,8 @@ type prepared struct {
 	*goal
 	// entries are the functions that need a detour made, in the order of their slots.
 	entries []plannedEntry
+	// annexes hold the detours of functions that the region is too far from.
+	annexes []*annex
 	// images and functions belong to goal.load, one for one.
 	images    []*image
 	functions [][]original

@@ -132,6 +132,8 @@ type patch struct {
 	style style
 	// comments are lines with bug numbers.
 	comments []string
+	// constructors: what dlopen would call is to be called.
+	constructors bool
 	// args are more arguments for gcc; with unfinished, only these say how it is linked.
 	args []string
 }
@@ -189,6 +191,7 @@ func (p patch) pack(linked, dsc, file string) error {
 	if err := fill(&in, build); err != nil {
 		return err
 	}
+	in.Info.Constructors = p.constructors
 	if p.style == packer {
 		in.Info = nil
 	}

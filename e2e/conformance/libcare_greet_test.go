@@ -38,6 +38,8 @@ var greetings = []greeting{
 	{"ifunc", "the patch calls a library's function with a resolver (STT_GNU_IFUNC), which nobody called before", callsIfunc},
 	{"shared", "one function of a library", inLibrary()},
 	{"shared_ref_glibc", "one of a library that calls libc", inLibrary("-DREF_GLIBC")},
+	{"init_array", "the patch has a constructor (LibcarePlus)", withConstructor},
+	{"both", "a function of the program and one of a library, in one step", inBoth},
 	{"tls_simple", "a thread-local variable of the program", threadLocalOfProgram},
 	{"tls_shared", "a thread-local variable of a library (initial-exec)", threadLocalOfLibrary},
 	{"new_var", "the patch has a variable of its own (LibcarePlus)", inProgram("-DNEW_VAR")},

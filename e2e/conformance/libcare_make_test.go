@@ -29,6 +29,14 @@ func inLibrary(args ...string) func(testing.TB, style) greeter {
 	}
 }
 
+func withConstructor(tb testing.TB, s style) greeter {
+	p := obeying(tb, "greet")
+	c := patch{
+		source: "greet", target: p, units: []string{"greet:greet_lp"}, args: []string{"-DINIT_ARRAY"}, constructors: true, style: s,
+	}.container(tb)
+	return greeter{p, []string{c}, greets}
+}
+
 func refersToOriginal(tb testing.TB, s style) greeter {
 	p := obeying(tb, "greet")
 	c := patch{
@@ -51,6 +59,17 @@ func callsIfunc(tb testing.TB, s style) greeter {
 	p := obeying(tb, "greet", speak)
 	c := patch{source: "greet", target: p, units: []string{"greet:greet_lp"}, args: []string{"-DIFUNC"}, style: s}.container(tb)
 	return greeter{p, []string{c}, greets}
+}
+
+func inBoth(tb testing.TB, s style) greeter {
+	l := library(tb, "greet", "libgreet.so.0", "-DGREET=greet_of_library")
+	p := obeying(tb, "greet", l)
+	first := patch{source: "greet", target: p, units: []string{"greet:greet_lp"}, style: s}.container(tb)
+	second := patch{
+		source: "greet", target: l, units: []string{"greet_of_library:greet_of_library_lp"}, style: s, value: 3,
+		args: []string{"-DGREET=greet_of_library"},
+	}.container(tb)
+	return greeter{p, []string{first, second}, append([]question{{"greet_of_library", "UNPATCHED", "PATCHED"}}, greets...)}
 }
 
 // local asks for the variable of the main thread and for that of a new one.

@@ -7,10 +7,36 @@ import (
 
 // libcareOther are the cases that are not one patch for one state.
 var libcareOther = []row{
+	{name: "both_separately", checks: "a program and a library, in both orders; each time the other is unaffected", test: bothSeparately},
 	{name: "patchlevel", checks: "level 1, then level 2 instead of it, of a program and of a library: SEMIPATCHED, PATCHED", test: patchlevel},
 	{name: "patchlevel_stacked", checks: "level 2 on top of level 1, reverted in both orders (LibcarePlus)", test: patchlevelStacked},
 	{name: "patchlevel_startup", checks: "level 1, then level 2, before main", test: patchlevelStartup},
 	{name: "execve", checks: "a patched process calls exec: it is UNPATCHED, and can be patched again before main", test: execve},
+}
+
+func bothSeparately(tb testing.TB, e engine) {
+	eachStyle(tb, func(s style) {
+		g := inBoth(tb, s)
+		library, program := g.questions[0], g.questions[1]
+		for _, order := range [][]int{{0, 1}, {1, 0}} {
+			steps := []question{program, library}
+			first, second := steps[order[0]], steps[order[1]]
+			p := e.run(tb, g.program)
+			e.apply(tb, p.pid, g.containers[order[0]])
+			p.answers(first.ask, first.after)
+			p.answers(second.ask, second.before)
+			e.apply(tb, p.pid, g.containers[order[1]])
+			p.answers(first.ask, first.after)
+			p.answers(second.ask, second.after)
+			e.revert(tb, p.pid, g.containers[order[0]])
+			p.answers(first.ask, first.before)
+			p.answers(second.ask, second.after)
+			e.apply(tb, p.pid, g.containers[order[0]])
+			p.answers(first.ask, first.after)
+			e.revert(tb, p.pid)
+			g.before(p)
+		}
+	})
 }
 
 // A leveled is a program with two versions of a patch.

@@ -15,8 +15,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-int answer(int (*meanwhile)(void));
+int answer(int how);
 int second(volatile int *until);
+
+/* What answer() does meanwhile. */
+enum { NOTHING, BLOCK, SPIN, YIELD, CHILD, DEEP };
 
 static const char *kind;
 static int enter[2], leave[2];
@@ -81,9 +84,9 @@ static void handler(int sig)
 static void *use(void *arg)
 {
 	if (is("spinning"))
-		answer(spin);
+		answer(SPIN);
 	else if (is("vforking"))
-		answer(child);
+		answer(CHILD);
 	else if (is("interrupted") || is("interrupted-elsewhere")) {
 		stack_t alt = {.ss_sp = malloc(65536), .ss_size = 65536};
 		struct sigaction sa = {.sa_handler = handler, .sa_flags = SA_ONSTACK};
@@ -92,22 +95,37 @@ static void *use(void *arg)
 		sigaction(SIGUSR1, &sa, NULL);
 		second(until);
 	} else
-		answer(block);
+		answer(BLOCK);
 	return arg;
 }
 
-static void co(void) { answer(yield); }
+static void co(void) { answer(YIELD); }
 
 /* Leaves traces of answer() all over the stack, below what is in use. */
 static int deep(void)
 {
 	static int depth;
-	return depth++ < 50 ? answer(deep) : (depth = 0);
+	return depth++ < 50 ? answer(DEEP) : (depth = 0);
+}
+
+int meanwhile(int how)
+{
+	switch (how) {
+	case BLOCK:
+		return block();
+	case SPIN:
+		return spin();
+	case YIELD:
+		return yield();
+	case CHILD:
+		return child();
+	}
+	return deep();
 }
 
 static void *visit(void *arg)
 {
-	answer(deep);
+	answer(DEEP);
 	return arg;
 }
 
@@ -168,11 +186,11 @@ int main(int argc, char **argv)
 		return 2;
 	if (argc > 2)
 		fill(atoi(argv[2]));
-	answer(NULL);
+	answer(NOTHING);
 	dprintf(1, "ready\n");
 	while (read(0, &c, 1) == 1) {
 		if (c == 'x')
-			dprintf(1, "%d %d\n", getpid(), answer(NULL));
+			dprintf(1, "%d %d\n", getpid(), answer(NOTHING));
 		if (c == 'e') {
 			begin();
 			dprintf(1, "in\n");

@@ -1,11 +1,13 @@
 /* A library whose function stays on the stack for as long as its caller wants. */
 volatile int answer_base = 1;
 
-__attribute__((noinline)) int answer(int (*meanwhile)(void))
+int meanwhile(int how); /* the program's */
+
+__attribute__((noinline)) int answer(int how)
 {
 	int n = answer_base;
-	if (meanwhile)
-		n += meanwhile();
+	if (how)
+		n += meanwhile(how);
 	return n + 1000 * answer_base;
 }
 

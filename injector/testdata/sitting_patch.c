@@ -1,6 +1,7 @@
 /* Replacements for sitting.c; VALUE tells versions apart. */
-static int add(int (*meanwhile)(void), int n) { return (meanwhile ? meanwhile() : 0) + n; }
-int answer_lp(int (*meanwhile)(void)) { return add(meanwhile, VALUE) + 1000 * VALUE; }
+int meanwhile(int how);
+static int add(int how, int n) { return (how ? meanwhile(how) : 0) + n; }
+int answer_lp(int how) { return add(how, VALUE) + 1000 * VALUE; }
 int second_lp(volatile int *until)
 {
 	until[1] = 1; /* in */
