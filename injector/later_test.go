@@ -129,3 +129,27 @@ int answer(void) { return taken[3] + room[5]; }`)
 	tg.unharmed()
 	tg.ends()
 }
+
+// TestLibraryThatCanBeClosed: a live patch is not bound to a library that may
+// be closed while it is in force.
+func TestLibraryThatCanBeClosed(t *testing.T) {
+	f := newFixture(t, "stock")
+	f.links = []string{library(t, "libfirst.so.1", "int offset(void) { return 500; }")}
+	set := []*livepatch.Container{f.containerFrom(t, "testdata/needing.c", 2, "answer")}
+	tg := later(t, f.library, f.links[0])
+	tg.tells("o1", "0")
+	tg.tells("o2", "0")
+	in := New(Options{})
+	rs, err := in.Apply(background(), only(tg.pid), set)
+	if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, "needs libfirst.so.1") {
+		t.Errorf("reason %q", r.Reason)
+	}
+	tg.tells("c2", "0")
+	tg.tells("a1", "1,40")
+	rs, err = in.Apply(background(), only(tg.pid), set)
+	if r := result(t, Blocked, rs, err); !strings.Contains(r.Reason, "not loaded") {
+		t.Errorf("reason %q", r.Reason)
+	}
+	tg.tells("a1", "1,40")
+	tg.ends()
+}

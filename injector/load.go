@@ -1,6 +1,9 @@
 package injector
 
-import "slices"
+import (
+	"debug/elf"
+	"slices"
+)
 
 // loadImages binds each container as dlopen would, in the namespace of its
 // target library, and lays it out.
@@ -46,5 +49,28 @@ func (j *job) loadImage(m match, namespaces []*linkList) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newImage(j.p, m.c, m.lib, sc)
+	im, err := newImage(j.p, m.c, m.lib, sc)
+	if err != nil {
+		return nil, err
+	}
+	return im, im.outlived(namespaces[i], m.lib)
+}
+
+// outlived refuses an image that refers to an object which can be closed
+// (dlclose) while the target library stays: unlike dlopen, nothing counts the
+// reference.
+func (im *image) outlived(l *linkList, lib *object) error {
+	stays := startupScope(l.order)
+	own, err := closure(l.order, []*object{lib}, nil)
+	if err != nil {
+		return err
+	}
+	for _, o := range im.owners {
+		flags, _ := o.file.DynamicValue(elf.DT_FLAGS_1)
+		if elf.DynFlag1(flags)&elf.DF_1_NODELETE == 0 && !slices.Contains(stays, o) && !slices.Contains(own, o) {
+			return blockedf("the live patch needs %s, which %s does not: it could be closed under the live patch's feet",
+				o.called(), lib.called())
+		}
+	}
+	return nil
 }

@@ -23,6 +23,8 @@ import (
 type fixture struct {
 	dir, library, program string
 	build                 *elfinfo.Build
+	// links are further libraries to link containers with.
+	links []string
 }
 
 // flags of the two kinds of entry.
@@ -90,8 +92,9 @@ func (f *fixture) containerFrom(t testing.TB, source string, value int, function
 	t.Helper()
 	name := fmt.Sprintf("patch%d_%s.so", value, strings.Join(functions, "_"))
 	file := filepath.Join(f.dir, name)
-	run(t, "gcc", "-O2", "-fPIC", "-shared", "-nostartfiles", "-nostdlib", "-fcf-protection=branch",
-		"-Wl,-z,relro,-z,now,--build-id", "-DVALUE="+strconv.Itoa(value), "-o", file, source, "-Wl,--as-needed", f.library)
+	args := []string{"-O2", "-fPIC", "-shared", "-nostartfiles", "-nostdlib", "-fcf-protection=branch",
+		"-Wl,-z,relro,-z,now,--build-id", "-DVALUE=" + strconv.Itoa(value), "-o", file, source, "-Wl,--as-needed", f.library}
+	run(t, "gcc", append(args, f.links...)...)
 	text := name + "\n@libanswer.so.1\n"
 	for _, fn := range functions {
 		text += fn + ":" + fn + "_lp\n"
