@@ -186,7 +186,7 @@ func (j *testJob) try(ctx context.Context, opts TestOptions, done func()) error 
 	defer prog.stop()
 	t := &trial{
 		testJob: j, program: prog, containers: []*livepatch.Container{container},
-		injector: injector.New(injector.Options{Log: opts.Log}),
+		injector: injector.New(injector.Options{Log: opts.Log, Restore: true}),
 	}
 	for _, step := range []struct {
 		name string
