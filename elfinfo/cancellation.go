@@ -40,9 +40,9 @@ func isLibc(soname string) bool {
 		strings.HasPrefix(soname, "librt.so.")
 }
 
-// isCancellationPoint says whether a function of libc is a cancellation point
+// IsCancellationPoint says whether a function of libc is a cancellation point (XSH 2.9.5)
 // by its name, also under libc's internal names (__libc_read, __GI___poll).
-func isCancellationPoint(name string) bool {
+func IsCancellationPoint(name string) bool {
 	name = strings.TrimLeft(name, "_")
 	for _, prefix := range []string{"GI_", "libc_", "new_"} {
 		name = strings.TrimLeft(strings.TrimPrefix(name, prefix), "_")

@@ -201,7 +201,7 @@ func (r *recorder) analyze(f *Function, name string) {
 	f.Unwind = Unwind{
 		Personality:  r.frames.personality(f.Address),
 		CallsBack:    callsThroughPointer(f.Bytes, f.Address, func(addr uint64) bool { return r.slots[addr] }),
-		Cancellation: isLibc(r.lib.Soname()) && isCancellationPoint(name),
+		Cancellation: isLibc(r.lib.Soname()) && IsCancellationPoint(name),
 	}
 	branches(f.Bytes, func(br branch) bool {
 		if r.cancel[f.Address+uint64(br.to)] {

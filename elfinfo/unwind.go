@@ -14,7 +14,7 @@ func (f *File) UnwindOf(name string, addr uint64, code []byte) (Unwind, error) {
 	return Unwind{
 		Personality:  f.readFrames().personality(addr),
 		CallsBack:    callsThroughPointer(code, addr, func(at uint64) bool { return slots[at] }),
-		Cancellation: isLibc(f.Soname()) && isCancellationPoint(name),
+		Cancellation: isLibc(f.Soname()) && IsCancellationPoint(name),
 	}, nil
 }
 

@@ -109,7 +109,7 @@ func (im *image) relocateSymbol(sc *scope, r elfinfo.Relocation) error {
 		return nil
 	}
 	im.owner(d.owner)
-	if err := sc.mayThrow(d); err != nil {
+	if err := sc.unwindable(d); err != nil {
 		return err
 	}
 	addr, err := sc.address(d)

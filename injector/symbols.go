@@ -17,6 +17,8 @@ type symbolFacts struct {
 	defined map[string][]int
 	// throws: it refers to, or defines, one of the throwers.
 	throws bool
+	// cancels: it refers to pthread_cancel, and not just to see if it is there.
+	cancels bool
 	// base is the version that a reference without one may bind to although it
 	// is not the default: the first that the file defines (index 2).
 	base string
@@ -51,6 +53,7 @@ func readSymbolFacts(f *elfinfo.File) (*symbolFacts, error) {
 	}
 	for i, s := range table {
 		facts.throws = facts.throws || slices.Contains(throwers, s.Name)
+		facts.cancels = facts.cancels || s.Name == "pthread_cancel" && s.Undefined && s.Binding == "global"
 		if findable(s) {
 			facts.defined[s.Name] = append(facts.defined[s.Name], i)
 		}
