@@ -120,12 +120,6 @@ func (p *process) says(within time.Duration, want string) {
 	}
 }
 
-// soon waits for a line as long as the row may wait for what the engine does.
-func (p *process) soon(want string) {
-	p.tb.Helper()
-	p.says(p.e.patience, want)
-}
-
 // tell sends a line.
 func (p *process) tell(line string) {
 	p.tb.Helper()
