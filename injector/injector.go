@@ -275,7 +275,7 @@ func (in *Injector) attempt(ctx context.Context, c candidate, op operation, aske
 	r := &Result{PID: c.pid, Patches: []Patch{}, DryRun: in.opts.DryRun}
 	p, err := c.open(in.opts.Proc)
 	if err != nil {
-		if !asked && !(op.sel.All && errors.Is(err, ErrPermission)) {
+		if hidden := op.sel.All && errors.Is(err, ErrPermission); !asked && !hidden {
 			return nil, err
 		}
 		if st, err := readStat(in.opts.Proc, c.pid); err == nil {

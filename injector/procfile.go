@@ -37,7 +37,7 @@ func readProcFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, procError(err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	b := make([]byte, 0, 2048) // most fit, and procfs gives a page at most at once
 	for {
 		n, err := unix.Read(fd, b[len(b):cap(b)])

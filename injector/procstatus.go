@@ -87,22 +87,22 @@ func parseStat(b []byte) (procStat, error) {
 
 // set takes one field, by its number in proc(5). It reports whether the field is
 // well-formed.
-func (st *procStat) set(number int, field []byte) bool {
+func (s *procStat) set(number int, field []byte) bool {
 	var value *uint64
 	switch number {
 	case 3:
-		st.state = field[0]
+		s.state = field[0]
 		return len(field) == 1
 	case 4:
-		value = &st.parent
+		value = &s.parent
 	case 9:
-		value = &st.flags
+		value = &s.flags
 	case 22:
-		value = &st.start
+		value = &s.start
 	case 26:
-		value = &st.layout.code
+		value = &s.layout.code
 	case 28:
-		value = &st.layout.stack
+		value = &s.layout.stack
 	default:
 		return true
 	}

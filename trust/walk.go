@@ -87,7 +87,7 @@ func (w *walk) link(name, at string) (string, error) {
 	if err != nil {
 		return "", &os.PathError{Op: "open", Path: at, Err: err}
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return "", &os.PathError{Op: "stat", Path: at, Err: err}

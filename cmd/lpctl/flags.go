@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os/user"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,9 +82,10 @@ func selection(c *urfave.Context) (injector.Selection, error) {
 	for _, group := range c.StringSlice("cgroup") {
 		sel.Cgroups = append(sel.Cgroups, cgroup(group))
 	}
-	for name, values := range map[string][]string{"process": sel.Globs, "library": sel.Libraries, "cgroup": sel.Cgroups} {
+	units := slices.DeleteFunc(slices.Clone(sel.Cgroups), path.IsAbs)
+	for name, values := range map[string][]string{"process": sel.Globs, "library": sel.Libraries, "cgroup": units} {
 		for _, v := range values {
-			if _, err := path.Match(v, ""); v == "" || err != nil && !(name == "cgroup" && path.IsAbs(v)) {
+			if _, err := path.Match(v, ""); v == "" || err != nil {
 				return sel, cli.Usagef("--%s %q: no pattern; see glob(7)", name, v)
 			}
 		}
