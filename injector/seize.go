@@ -3,15 +3,19 @@ package injector
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// seize attaches to one task without stopping it. It reports whether the task
-// is there to be traced: one that has ended meanwhile is not an error.
+// seize attaches to one task without stopping it. It gives nil for one that is
+// not there to be traced: it has ended meanwhile, or is the kernel's own.
 func (t *tracer) seize(pid, tid int) (*thread, error) {
 	if th := t.byID[tid]; th != nil {
 		return th, nil
+	}
+	if t.worksForKernel(pid, tid) {
+		return nil, nil
 	}
 	switch err := unix.PtraceSeize(tid); {
 	case err == nil:
@@ -80,6 +84,9 @@ func (t *tracer) seizeEach(pid int, tids []int) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		if t.workers[tid] {
+			continue
+		}
 		// A main thread that has ended stays in the list.
 		if tid != pid && (th == nil || th.gone) {
 			complete = false
@@ -87,3 +94,28 @@ func (t *tracer) seizeEach(pid int, tids []int) (bool, error) {
 	}
 	return complete && len(t.threads) == before, nil
 }
+
+// worksForKernel says whether a thread is a worker of io_uring: it executes no
+// code of the process, and the request that it works on would end with an error
+// if it were stopped. Only processes that have mapped a ring are looked at.
+func (t *tracer) worksForKernel(pid, tid int) bool {
+	const (
+		ioWorker = 0x10 // PF_IO_WORKER (include/linux/sched.h, since Linux 5.12)
+		name     = "iou-"
+	)
+	if tid == pid || t.workers[tid] || !t.rings {
+		return t.workers[tid]
+	}
+	st, err := readTaskStat(t.p.proc, pid, tid)
+	if err != nil || st.flags&ioWorker == 0 || !strings.HasPrefix(st.comm, name) {
+		return false
+	}
+	if t.workers == nil {
+		t.workers = make(map[int]bool)
+	}
+	t.workers[tid] = true
+	return true
+}
+
+// ring says whether it is memory that an io_uring shares with the kernel.
+func (m mapping) ring() bool { return m.path == "anon_inode:[io_uring]" }

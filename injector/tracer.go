@@ -18,6 +18,10 @@ type tracer struct {
 	files   *stopFiles
 	threads []*thread
 	byID    map[int]*thread
+	// rings: the process has mapped an io_uring, so that it may have workers,
+	// threads of the kernel's own, which are left alone.
+	rings   bool
+	workers map[int]bool
 	// status is the process's when all of its threads had stopped.
 	status procStatus
 	// claimed is the thread that stays attached from the first look at the
