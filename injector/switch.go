@@ -194,19 +194,32 @@ func (t *tracer) runSwitch(s switchover, tid int, stub tail) (bool, error) {
 }
 
 // stored waits until the control page has the new sequence number; false if
-// the thread stopped, ended or did not get so far.
+// the thread stopped, ended or came home without that.
 func (l *loan) stored(s switchover) (bool, error) {
-	var seen error
-	made := false
-	half := int(s.sequence % 2)
+	const patience = 2 * time.Millisecond
 	page := make([]byte, pageSize)
-	ok, err := l.t.wait(time.Now().Add(schedulingLimit), func() bool {
-		seen = l.t.p.readAt(page, s.page)
-		c := decodeStatement(page, half)
-		made = seen == nil && c != nil && c.sequence == s.sequence
-		return made || seen != nil || l.th.stopped || l.th.gone
-	})
-	return ok && made, errors.Join(err, seen)
+	made := func() (bool, error) {
+		err := l.t.p.readAt(page, s.page)
+		c := decodeStatement(page, int(s.sequence%2))
+		return err == nil && c != nil && c.sequence == s.sequence, err
+	}
+	for deadline := time.Now().Add(schedulingLimit); time.Now().Before(deadline); {
+		var seen error
+		done := false
+		_, err := l.t.wait(earlier(deadline, time.Now().Add(patience)), func() bool {
+			done, seen = made()
+			return done || seen != nil || l.th.stopped || l.th.gone
+		})
+		if err := errors.Join(err, seen); err != nil || done || l.th.stopped || l.th.gone {
+			return done, err
+		}
+		// It takes long: a full machine, or a call that the kernel refused.
+		if out, err := l.look(); err != nil || out {
+			done, seen := made()
+			return done, errors.Join(err, seen)
+		}
+	}
+	return false, nil
 }
 
 // recall takes a thread out of a stub in which it did not get to the end, and
