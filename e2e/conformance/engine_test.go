@@ -46,9 +46,9 @@ type request struct {
 	want string
 	// count is how many processes there are to be; 0: one for each pid.
 	count int
-	// library, where every process of the machine is selected, is the soname by which those of the row are told from
+	// build, where every process of the machine is selected, is the build-id by which those of the row are told from
 	// what other tests have made for lpctl to stumble over.
-	library string
+	build string
 }
 
 // A result is what lpctl --json says of one process.
@@ -117,7 +117,7 @@ func (e engine) do(tb testing.TB, r request) []result {
 		return r.pretend()
 	}
 	p := runProgram(tb, r.command(lpctl()))
-	results := slices.DeleteFunc(p.results(tb), func(one result) bool { return r.library != "" && one.Library != r.library })
+	results := slices.DeleteFunc(p.results(tb), func(one result) bool { return r.build != "" && one.BuildID != r.build })
 	if len(results) != r.count {
 		tb.Fatalf("%s: %d processes, want %d\n%s", r.op, len(results), r.count, p)
 	}
@@ -126,7 +126,7 @@ func (e engine) do(tb testing.TB, r request) []result {
 			tb.Fatalf("%s: pid %d: %s %s, want %s\n%s", r.op, one.PID, one.Word, one.Reason, r.want, p.stderr)
 		}
 	}
-	if r.library == "" && r.changes() && (p.code != 0) != r.fails() {
+	if r.build == "" && r.changes() && (p.code != 0) != r.fails() {
 		tb.Fatalf("%s: exit code %d for %s\n%s", r.op, p.code, r.want, p)
 	}
 	return results

@@ -124,7 +124,7 @@ type unwinding struct {
 func unwinds(tb testing.TB, e engine, u unwinding) {
 	eachStyle(tb, func(s style) {
 		simple, passes := u.patch, u.patch
-		simple.units, simple.style = []string{"simple:simple_lp"}, s
+		simple.units, simple.style, simple.args = []string{"simple:simple_lp"}, s, []string{"-DSIMPLE"}
 		passes.units, passes.style = []string{u.passes}, s
 		p := e.run(tb, u.asked)
 		p.answers(u.question, u.answer)
@@ -191,7 +191,7 @@ func glibcPrivate(tb testing.TB, e engine) {
 	}
 	l := library(tb, "cancel", "libcancel.so.0")
 	eachStyle(tb, func(s style) {
-		p := e.run(tb, program(tb, "asked", []string{l}, testdata("cancel"), "-rdynamic", "-fexceptions"))
+		p := e.run(tb, program(tb, "asked", []string{l}))
 		e.apply(tb, p.pid, patch{source: "cancel", target: l, units: []string{"simple:simple_lp"}, style: s}.container(tb))
 		p.answers("simple", "-1")
 	})

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
 // libpulpProcesses: many processes, and odd ones.
@@ -23,6 +25,17 @@ var libpulpProcesses = []row{
 	{name: "notes", checks: "the build-id is found among several PT_NOTE, with gnu hash tables alone, and in segments at odd places", test: notes},
 	{name: "dlopen", checks: "the process's own dlopen works as before; what it loads is patched, too, and what it unloads is no obstacle", test: dlopen},
 	{name: "dlsym_lock", checks: "a thread holds the dynamic linker's locks, in a constructor that does not return", test: dlsymLock},
+}
+
+// buildID is the build-id of a library.
+func buildID(tb testing.TB, library string) string {
+	tb.Helper()
+	f, err := elfinfo.Open(library)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	return string(f.BuildID())
 }
 
 // named is a program under a name that no other process has.
@@ -39,15 +52,15 @@ func named(tb testing.TB, program, name string) (file, glob string) {
 func stress(tb testing.TB, e engine) {
 	n := newNumber(tb, "stress", "12") // a build that no other row runs
 	many := program(tb, "asked", []string{n.library}, testdata("many"), "-rdynamic")
-	children := rounds(300, 4000)
+	children, build := rounds(300, 4000), buildID(tb, n.library)
 	p := e.run(tb, many)
 	p.answers(fmt.Sprintf("spawn %d", children), strconv.Itoa(children))
 	p.answers("how_many 12", strconv.Itoa(children))
 	for i := range numStyle {
 		c := n.patch(tb, i, 1)
-		e.do(tb, request{op: "apply", containers: []string{c}, count: children + 1, library: "libstress.so.0"})
+		e.do(tb, request{op: "apply", containers: []string{c}, count: children + 1, build: build})
 		p.answers("how_many -12", strconv.Itoa(children))
-		e.do(tb, request{op: "revert", containers: []string{c}, count: children + 1, library: "libstress.so.0"})
+		e.do(tb, request{op: "revert", containers: []string{c}, count: children + 1, build: build})
 		p.answers("how_many 12", strconv.Itoa(children))
 	}
 }

@@ -6,9 +6,11 @@ static volatile long base;
 OPAQUE long waits(int fd) { char byte; return read(fd, &byte, 1) + base; }
 OPAQUE long simple(void) { return base + 1; }
 #elif defined(PATCH)
+long simple_lp(void) { return -1; }
+#ifndef SIMPLE
 #include <unistd.h>
 long waits_lp(int fd) { char byte; return read(fd, &byte, 1) + 1000; }
-long simple_lp(void) { return -1; }
+#endif
 #else
 #include <pthread.h>
 #include <unistd.h>
