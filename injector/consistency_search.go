@@ -191,6 +191,9 @@ func (s *frameSearch) plain(b []byte, i int, at uint64) {
 
 // judge answers for the first trace that is a frame.
 func (s *frameSearch) judge(threads population, maps []mapping) error {
+	if len(s.traces) == 0 {
+		return nil
+	}
 	stacks, err := s.stacks(threads, maps)
 	if err != nil {
 		return err
