@@ -40,13 +40,14 @@ func (f *File) FillerBefore(addr uint64) int {
 
 // isFiller says whether bytes are int3, zeros or whole NOPs.
 func isFiller(b []byte) bool {
-	if len(bytes.Trim(b, "\xcc")) == 0 || len(bytes.Trim(b, "\x00")) == 0 {
+	if bytes.Count(b, []byte{0xcc}) == len(b) || bytes.Count(b, []byte{0}) == len(b) {
 		return true
 	}
 	for len(b) > 0 {
 		inst, ok := Decode(b)
 		// xchg %ax,%ax is how x86asm reads 66 90.
-		if !ok || inst.Op != x86asm.NOP && !(inst.Op == x86asm.XCHG && inst.Args[0] == x86asm.AX && inst.Args[1] == x86asm.AX) {
+		exchange := inst.Op == x86asm.XCHG && inst.Args[0] == x86asm.AX && inst.Args[1] == x86asm.AX
+		if !ok || inst.Op != x86asm.NOP && !exchange {
 			return false
 		}
 		b = b[inst.Len:]

@@ -65,7 +65,7 @@ func isTwoByteNop(b []byte) bool {
 
 // isPadding says whether the last PadBefore bytes are NOPs.
 func isPadding(before []byte) bool {
-	return len(before) >= PadBefore && len(bytes.TrimLeft(before[len(before)-PadBefore:], "\x90")) == 0
+	return len(before) >= PadBefore && bytes.Count(before[len(before)-PadBefore:], []byte{0x90}) == PadBefore
 }
 
 // coverJump is the length of the first whole instructions that make room for a

@@ -41,6 +41,7 @@ func TestAnalyzeEntry(t *testing.T) {
 		{name: "patched already", code: "eb f0 c3 90 90 90 90", before: nops, reason: "short jump"},
 		{name: "patched already after endbr64", code: endbr + "eb ec c3", before: nops, reason: "short jump"},
 		{name: "padding one short", code: "90 90 c3", before: nops[:13*3], reason: "3 bytes"},
+		{name: "int3 before", code: "90 90 c3", before: strings.Repeat("cc ", 14), reason: "3 bytes"},
 		{name: "other bytes before", code: "90 90 c3", before: nops[:12*3] + "c3 90", reason: "3 bytes"},
 
 		// Stock: the prologues of __libc_malloc in shipped builds of glibc.

@@ -128,3 +128,49 @@ func TestEmptiedNamespaces(t *testing.T) {
 	}
 	tg.ends()
 }
+
+// TestForgedNamespaces: whatever a process makes of its lists, following them
+// ends, in a reason.
+func TestForgedNamespaces(t *testing.T) {
+	const version, mapOffset, state, next = 0, 8, 24, 40
+	f := newFixture(t, "stock")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	for _, tt := range []struct {
+		name  string
+		forge func(base, second, head uint64) (at, value uint64)
+		word  Word
+	}{
+		{"cycle", func(base, second, _ uint64) (uint64, uint64) { return second + next, base }, Blocked},
+		{"wild chain", func(base, _, _ uint64) (uint64, uint64) { return base + next, 0x10 }, Blocked},
+		{"wild list", func(_, second, _ uint64) (uint64, uint64) { return second + mapOffset, 0x10 }, Blocked},
+		{"list of the base", func(_, second, head uint64) (uint64, uint64) { return second + mapOffset, head }, Blocked},
+		{"being changed", func(_, second, _ uint64) (uint64, uint64) { return second + state, 1 }, Busy},
+		{"no chain", func(_, second, _ uint64) (uint64, uint64) { return second + version, 1 }, Applied},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tg := f.namespaces(t)
+			tg.does('n', "1,2")
+			p := hold(t, tg.pid)
+			loaded(t, testInjector(t), p)
+			second, err := p.nextDebug(p.links.debug)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if second == 0 {
+				t.Skip("this glibc has no chain of namespaces (2.35)")
+			}
+			at, value := tt.forge(p.links.debug, second, p.links.head)
+			if err := p.writeAt(leBytes(value), at); err != nil {
+				t.Fatal(err)
+			}
+			rs, err := New(Options{}).Apply(background(), only(tg.pid), set)
+			result(t, tt.word, rs, err)
+			want := "1,2"
+			if tt.word == Applied {
+				want = "2,2"
+			}
+			tg.does('x', want)
+			tg.unharmed()
+		})
+	}
+}
