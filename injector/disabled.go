@@ -153,7 +153,7 @@ const maxEnvironment = 8 << 20
 // once the first counts, as for getenv(3). What the process has written over the
 // place where it was is not known here.
 func (j *job) environment(names ...string) (map[string]string, error) {
-	f, err := os.Open(j.p.path("environ"))
+	f, err := openProc(j.p.path("environ"), unix.O_RDONLY)
 	if err != nil {
 		return nil, fmt.Errorf("pid %d: %w", j.p.pid, procError(err))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -20,7 +19,7 @@ const lockLimit = time.Second
 // procfs, which is one inode for all who open it while somebody has it open.
 // Procfs mounted elsewhere has another one: see job.claim.
 func (p *process) lock(ctx context.Context) error {
-	f, err := os.Open(filepath.Join(p.proc, strconv.Itoa(p.pid), "stat"))
+	f, err := openProc(filepath.Join(p.proc, strconv.Itoa(p.pid), "stat"), unix.O_RDONLY)
 	if err != nil {
 		return fmt.Errorf("pid %d: %w", p.pid, procError(err))
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,11 +95,16 @@ func (p *process) readMaps() ([]mapping, error) {
 // errMapsChanged: the lines of a maps file overlap.
 var errMapsChanged = errors.New("mappings overlap")
 
+// mapsBuffers are kept: maps are read several times for each process.
+var mapsBuffers = sync.Pool{New: func() any { return new([8 << 10]byte) }}
+
 // parseMaps parses a maps file (proc(5)). It accepts at most 262,144 lines.
 func parseMaps(r io.Reader) ([]mapping, error) {
-	var maps []mapping
+	maps := make([]mapping, 0, 32) // most programs of one library have fewer
 	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 0, 8<<10), maxMapsLine)
+	buf := mapsBuffers.Get().(*[8 << 10]byte)
+	defer mapsBuffers.Put(buf)
+	s.Buffer(buf[:0], maxMapsLine)
 	for s.Scan() {
 		if len(maps) == maxMappings {
 			return nil, fmt.Errorf("more than %d mappings", maxMappings)
