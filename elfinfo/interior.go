@@ -2,6 +2,7 @@ package elfinfo
 
 import (
 	"debug/elf"
+	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
 )
@@ -61,14 +62,20 @@ func (r *recorder) refuseBranches(f *Function, s codeSymbol) {
 
 // refuseFarBranches makes functions not livepatchable into whose replaced bytes
 // a jump from anywhere in the text leads, as from the part of a function that
-// the compiler moved away (NAME.cold).
+// the compiler moved away (NAME.cold). From there a jump to the function's
+// start is none that calls it.
 func (r *recorder) refuseFarBranches(b *Build) error {
 	replaced := make(map[uint64][]*Function)
-	for _, functions := range b.Functions {
+	starts := make(map[uint64]string)
+	for name, functions := range b.Functions {
 		for i := range functions {
 			f := &functions[i]
 			for addr := f.Address + 1; f.interior(addr); addr++ {
 				replaced[addr] = append(replaced[addr], f)
+			}
+			if f.Entry.Kind == EntryStock {
+				starts[f.Address] = name
+				replaced[f.Address] = append(replaced[f.Address], f)
 			}
 		}
 	}
@@ -84,12 +91,25 @@ func (r *recorder) refuseFarBranches(b *Build) error {
 			return err
 		}
 		longJumps(text, s.Vaddr, func(from, to uint64) {
-			if len(replaced[to]) > 0 && r.isJump(from, to) {
+			name, start := starts[to]
+			if len(replaced[to]) > 0 && (!start || r.inCold(from, name)) && r.isJump(from, to) {
 				refuse(replaced[to], from, to)
 			}
 		})
 	}
 	return nil
+}
+
+// inCold says whether an address is in the part of a function that the compiler
+// moved away, by its symbol.
+func (r *recorder) inCold(addr uint64, name string) bool {
+	cold, visited := false, 0
+	r.functions.near(addr, addr+1, func(s codeSymbol) bool {
+		visited++
+		cold = cold || addr >= s.start && addr < s.end && strings.HasPrefix(s.name, name+".cold")
+		return !cold && visited < maxNeighbours
+	})
+	return cold
 }
 
 // refuse makes functions not livepatchable because of a jump from elsewhere.

@@ -121,6 +121,7 @@ func TestShapesThatAreRefused(t *testing.T) {
 		{"neighbour_branches_into", "a branch in function neighbour lands", ""},
 		{"short", "a detour needs 5", "its checksum differs"},
 		{"endbr_short", "a detour needs 9", "a detour needs 9"},
+		{"cold_to_start", "lands at +0x0", ""},
 		{"cold_into", "inside the bytes", ""},
 		{"jrcxz", "loop or jrcxz", "loop or jrcxz"},
 		{"loop", "loop or jrcxz", "loop or jrcxz"},

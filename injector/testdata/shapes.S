@@ -130,6 +130,14 @@ answer.cold: .cfi_startproc; movl $1, (%rax); jmp .Lback; END(answer.cold)
 	.skip 4096, 0xcc
 	.type answer.cold, @function
 answer.cold: .cfi_startproc; xor %eax, %eax; jmp .Lback; END(answer.cold)
+#elif defined(SHAPE_cold_to_start)
+	/* A loop that begins with the function. */
+.Lstart:
+	BEGIN(answer); mov $1, %eax; test %eax, %eax; je answer.cold; ret; END(answer)
+	.section .text.unlikely, "ax", @progbits
+	.skip 4096, 0xcc
+	.type answer.cold, @function
+answer.cold: .cfi_startproc; nop; jmp .Lstart; END(answer.cold)
 #elif defined(SHAPE_avx)
 	BEGIN(answer); vmovss .Lone_single(%rip), %xmm0; vcvttss2si %xmm0, %eax; ret; END(answer)
 #elif defined(SHAPE_avx_between)
