@@ -56,7 +56,7 @@ var guarded = map[string][]string{
 	"github.com/hashicorp":         {"versions/rpmmd"},
 	"github.com/ProtonMail":        {"e2e", "versions/keyring"},
 	"github.com/google/rpmpack":    {"e2e", "pipeline/dist"},
-	"github.com/urfave/cli":        {"cmd/internal/cli", "cmd/lpbuild", "cmd/lpctl"},
+	"github.com/urfave/cli":        {"cmd/internal/cli", "cmd/internal/ulp", "cmd/lpbuild", "cmd/lpctl"},
 	"github.com/vbauerster/mpb":    {"cmd/lpbuild"},
 	"github.com/jedib0t/go-pretty": {"cmd/internal/cli", "cmd/lpbuild", "e2e"},
 }

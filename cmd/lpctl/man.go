@@ -54,6 +54,6 @@ func manPage() []byte {
 			{Title: "JSON", Text: resultJSON},
 			{Title: "NOTES", Text: "What is applied is written down in the process itself: status and revert need no file, a child of fork inherits it, exec ends it. A thread that executes the old function when a patch is applied finishes in it; the next call is the new one. Code that was reverted is not executed any more, but its memory stays mapped."},
 		},
-		SeeAlso: []string{"lpbuild(1)", "rpm-helper(8)"},
+		SeeAlso: []string{"ulp(1)", "lpbuild(1)", "rpm-helper(8)"},
 	})
 }

@@ -16,6 +16,8 @@ type ManPage struct {
 	Description string
 	// Sections follow the commands.
 	Sections []ManSection
+	// Codes stand in place of the exit-code table if not nil.
+	Codes []Code
 	// SeeAlso are other pages, as "lpctl(1)".
 	SeeAlso []string
 }
@@ -46,7 +48,11 @@ func Man(app *urfave.App, page ManPage) []byte {
 		m.section(s.Title, s.Text)
 	}
 	m.line(".SH EXIT STATUS")
-	for _, c := range Codes {
+	codes := page.Codes
+	if codes == nil {
+		codes = Codes
+	}
+	for _, c := range codes {
 		m.line(".TP")
 		m.line(".B %d", c.Code)
 		m.text(c.Meaning)

@@ -42,7 +42,7 @@ func helpText() string {
 		if k.value != "" {
 			long += "=" + k.value
 		}
-		fmt.Fprintf(&b, "  %s %-24s %s\n", short, long, k.about)
+		fmt.Fprintf(&b, "  %s %-24s %s\n", short, long, strings.ReplaceAll(k.about, "`", ""))
 	}
 	return b.String()
 }

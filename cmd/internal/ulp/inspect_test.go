@@ -11,7 +11,7 @@ func TestPatches(t *testing.T) {
 	l.patch("hundreds2", "hundreds", 300)
 	s := l.serve()
 	head := fmt.Sprintf("PID: %d, name: ulpserv\n  Livepatching status: enabled\n  Livepatchable libraries:\n", s.pid)
-	hundreds, dozens := "    in "+l.dir+"/libhundreds.so.0:\n", "    in "+l.dir+"/libdozens.so.0:\n"
+	hundreds, dozens := "    in "+l.dir+"/libulphundreds.so.0:\n", "    in "+l.dir+"/libulpdozens.so.0:\n"
 	l.ulp(0, head+dozens+hundreds+"\n", "", "patches", "-p", s.id())
 	for _, p := range []string{"hundreds1.so", "hundreds2.so"} {
 		l.ulp(0, fmt.Sprintf("  ulpserv (pid: %d): SUCCESS %s\n", s.pid, p), patched1, "trigger", "-p", s.id(), p)
@@ -20,7 +20,7 @@ func TestPatches(t *testing.T) {
 		return "      livepatch: " + name + " loaded on {ctime}\n        bug labels: bsc#1200316 jsc#SLE-20049 CVE-2021-3449\n"
 	}
 	l.ulp(0, head+hundreds+loaded("hundreds2.so")+loaded("hundreds1.so")+"\n", "", "patches", "--only-livepatched", "-p", s.id())
-	l.ulp(0, head+"    in "+l.dir+"/libdozens.so.0 ({id}):\n    in "+l.dir+"/libhundreds.so.0 ({id}):\n"+
+	l.ulp(0, head+"    in "+l.dir+"/libulpdozens.so.0 ({id}):\n    in "+l.dir+"/libulphundreds.so.0 ({id}):\n"+
 		loaded("hundreds2.so")+loaded("hundreds1.so")+"\n", "", "patches", "-b", "-p", s.id())
 	// The name of the program and of its user stand for it, in patterns too.
 	l.ulp(0, head+hundreds+loaded("hundreds2.so")+loaded("hundreds1.so")+"\n", "", "patches", "--only-livepatched", "-p", "ul[!a]ser?", "-u", "ro*")
@@ -65,5 +65,5 @@ func TestCheck(t *testing.T) {
 	}
 	l.ulp(1, "", "{time} ulp: patch already applied\n", "check", "hundreds1.so")
 	l.ulp(255, "", "{time} ulp: error gathering target process information: No such process\n", "check", "-p", "4194999", "hundreds1.so")
-	l.ulp(255, "", "{time} ulp: {any}\n{time} ulp: error parsing the metadata file (libdozens.so.0).\n", "check", "-p", a.id(), "libdozens.so.0")
+	l.ulp(255, "", "{time} ulp: {any}\n{time} ulp: error parsing the metadata file (libulpdozens.so.0).\n", "check", "-p", a.id(), "libulpdozens.so.0")
 }

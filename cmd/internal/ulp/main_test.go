@@ -10,9 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // bin is the folder of the program under test: lpctl, with a link ulp to it.
@@ -32,6 +35,9 @@ func buildAndRun(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(bin)
+	if err := os.Chmod(bin, 0o755); err != nil { // for a user without rights
+		return 0, err
+	}
 	cmd := exec.Command("go", "build", "-o", bin+"/", "../../lpctl")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -48,6 +54,8 @@ func buildAndRun(m *testing.M) (code int, err error) {
 type lab struct {
 	t   *testing.T
 	dir string
+	// user is who calls ulp.
+	user uint32
 }
 
 func newLab(t *testing.T) *lab {
@@ -58,7 +66,7 @@ func newLab(t *testing.T) *lab {
 		}
 		t.Skip("needs root")
 	}
-	l := &lab{t, t.TempDir()}
+	l := &lab{t: t, dir: t.TempDir()}
 	for _, name := range []string{"hundreds", "dozens"} {
 		l.library(name, "-fpatchable-function-entry=16,14")
 	}
@@ -66,7 +74,7 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.gcc("-o", "ulpserv", source, "-L.", "-l:libhundreds.so.0", "-l:libdozens.so.0", "-Wl,-rpath,"+l.dir)
+	l.gcc("-o", "ulpserv", source, "-L.", "-l:libulphundreds.so.0", "-l:libulpdozens.so.0", "-Wl,-rpath,"+l.dir)
 	return l
 }
 
@@ -75,8 +83,8 @@ var values = map[string]int{"hundreds": 100, "dozens": 12}
 
 func (l *lab) library(name string, flags ...string) {
 	l.t.Helper()
-	args := append([]string{"-O1", "-g", "-fPIC", "-shared", "-fcf-protection=none", "-Wl,--build-id,-soname,lib" + name + ".so.0",
-		"-DNAME=" + name, "-DVALUE=" + strconv.Itoa(values[name]), "-o", "lib" + name + ".so.0"}, flags...)
+	args := append([]string{"-O1", "-g", "-fPIC", "-shared", "-fcf-protection=none", "-Wl,--build-id,-soname,libulp" + name + ".so.0",
+		"-DNAME=" + name, "-DVALUE=" + strconv.Itoa(values[name]), "-o", "libulp" + name + ".so.0"}, flags...)
 	l.gcc(append(args, l.source("number.c"))...)
 }
 
@@ -103,7 +111,7 @@ func (l *lab) container(name, library string, value int, more ...string) {
 	l.gcc("-O1", "-fPIC", "-shared", "-nostartfiles", "-nostdlib", "-Wl,--build-id,-z,now,-z,relro",
 		"-DVALUE="+strconv.Itoa(value), "-o", name+".so", l.source("patch.c"))
 	text := "! This livepatch fixes bsc#1200316, jsc#SLE-20049, and CVE-2021-3449.\n" +
-		name + ".so\n@lib" + library + ".so.0\n" + library + ":number_lp\n" + strings.Join(more, "")
+		name + ".so\n@libulp" + library + ".so.0\n" + library + ":number_lp\n" + strings.Join(more, "")
 	if err := os.WriteFile(filepath.Join(l.dir, name+".dsc"), []byte(text), 0o644); err != nil {
 		l.t.Fatal(err)
 	}
@@ -143,6 +151,9 @@ func (l *lab) ulp(code int, stdout, stderr string, args ...string) {
 func (l *lab) run(args ...string) (code int, stdout, stderr string) {
 	l.t.Helper()
 	cmd := exec.Command(filepath.Join(bin, "ulp"), args...)
+	if l.user != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: l.user, Gid: l.user}}
+	}
 	var out, errs bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = l.dir, &out, &errs
 	err := cmd.Run()
@@ -172,6 +183,11 @@ func (l *lab) serve(environment ...string) *server {
 	l.t.Helper()
 	cmd := exec.Command(filepath.Join(l.dir, "ulpserv"))
 	cmd.Env = environment
+	return l.start(cmd)
+}
+
+func (l *lab) start(cmd *exec.Cmd) *server {
+	l.t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		l.t.Fatal(err)
@@ -206,3 +222,18 @@ func (s *server) answers(want string) {
 }
 
 func (s *server) id() string { return strconv.Itoa(s.pid) }
+
+// blocks waits until the program waits for its input.
+func (s *server) blocks() {
+	s.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		call, err := os.ReadFile("/proc/" + s.id() + "/syscall")
+		if err != nil || time.Now().After(deadline) {
+			s.t.Fatalf("%s, %v", call, err)
+		}
+		if strings.HasPrefix(string(call), "0 0x0 ") { // read(2) of standard input
+			return
+		}
+		runtime.Gosched()
+	}
+}

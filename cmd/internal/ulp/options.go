@@ -38,7 +38,7 @@ func usagef(format string, args ...any) error {
 }
 
 // An option is one that ulp knows. value is the name of its argument, "" if it
-// takes none.
+// takes none; it stands in about, between back quotes.
 type option struct {
 	long  string
 	short byte
@@ -47,14 +47,16 @@ type option struct {
 	set   func(o *options, value string) error
 }
 
-func flag(at func(*options) *bool) func(*options, string) error {
+// sets is what an option without an argument does.
+func sets(at func(*options) *bool) func(*options, string) error {
 	return func(o *options, _ string) error {
 		*at(o) = true
 		return nil
 	}
 }
 
-func text(at func(*options) *string) func(*options, string) error {
+// takes is what an option with an argument does.
+func takes(at func(*options) *string) func(*options, string) error {
 	return func(o *options, value string) error {
 		*at(o) = value
 		return nil
@@ -64,30 +66,30 @@ func text(at func(*options) *string) func(*options, string) error {
 // known are all options. As in libpulp, every command takes every one and
 // ignores what means nothing to it.
 var known = []option{
-	{"verbose", 'v', "", "Say more", flag(func(o *options) *bool { return &o.beVerbose })},
-	{"quiet", 'q', "", "Say nothing but what was asked for", flag(func(o *options) *bool { return &o.beQuiet })},
-	{"process", 'p', "process", "Target process: name, pattern or PID", text(func(o *options) *string { return &o.process })},
-	{"user", 'u', "user", "Its user: name, pattern or UID (patches, set_patchable)", text(func(o *options) *string { return &o.user })},
-	{"disable-threading", 0, "", "One process after the other", flag(func(o *options) *bool { return &o.noThreads })},
-	{"buildid", 'b', "", "Print build ids (dump, patches)", flag(func(o *options) *bool { return &o.buildID })},
-	{"only-livepatched", 0, "", "Leave out what has no live patch (patches)", flag(func(o *options) *bool { return &o.onlyPatched })},
-	{"revert-all", 0, "LIB", "Revert all live patches of LIB, and apply ARG1 in the same moment; LIB=target means ARG1's library (trigger)", setRevertAll},
-	{"revert", 0, "", "Revert ARG1 (trigger), dump .ulp.rev (dump)", flag(func(o *options) *bool { return &o.revert })},
-	{"timeout", 0, "t", "Try for at most t seconds, 200 if not given (trigger)", setTimeout},
-	{"retries", 'r', "N", "Try N times where a process is busy (trigger)", setRetries},
-	{"check-stack", 'c', "", "Wait until no thread executes what is replaced (trigger)", flag(func(o *options) *bool { return &o.checkStack })},
-	{"root", 'R', "PREFIX", "Find ARG1 below PREFIX where it is not at its own place (trigger)", text(func(o *options) *string { return &o.root })},
-	{"recursive", 0, "", "Search folders below as well (trigger)", flag(func(o *options) *bool { return &o.recursive })},
-	{"disable-summarization", 0, "", "Print every result, skipped ones too (trigger)", flag(func(o *options) *bool { return &o.noSummary })},
-	{"disable-seccomp", 0, "", "Accepted, means nothing here (trigger)", flag(func(o *options) *bool { return &o.noSeccomp })},
-	{"output", 'o', "FILE", "Write to FILE, - is standard output (extract)", text(func(o *options) *string { return &o.output })},
-	{"debuginfo", 'd', "FILE", "Add the symbols of the debug file FILE (extract)", text(func(o *options) *string { return &o.debugFile })},
-	{"livepatch", 'l', "LIVEPATCH", "Use this container, not the description's (packer)", text(func(o *options) *string { return &o.livepatch })},
-	{"target", 't', "LIBRARY", "Use this library, not the description's (packer)", text(func(o *options) *string { return &o.target })},
-	{"color", 0, "yes/no/auto", "Color messages", text(func(o *options) *string { return &o.color })},
-	{"help", '?', "", "Give this help list", flag(func(o *options) *bool { return &o.showHelp })},
-	{"usage", 0, "", "Give a short usage message", flag(func(o *options) *bool { return &o.showUsage })},
-	{"version", 'V', "", "Print program version", flag(func(o *options) *bool { return &o.showVersion })},
+	{"verbose", 'v', "", "Say more", sets(func(o *options) *bool { return &o.beVerbose })},
+	{"quiet", 'q', "", "Say nothing but what was asked for", sets(func(o *options) *bool { return &o.beQuiet })},
+	{"process", 'p', "process", "Target `process`: name, pattern or PID", takes(func(o *options) *string { return &o.process })},
+	{"user", 'u', "user", "Its `user`: name, pattern or UID (patches, set_patchable)", takes(func(o *options) *string { return &o.user })},
+	{"disable-threading", 0, "", "One process after the other", sets(func(o *options) *bool { return &o.noThreads })},
+	{"buildid", 'b', "", "Print build ids (dump, patches)", sets(func(o *options) *bool { return &o.buildID })},
+	{"only-livepatched", 0, "", "Leave out what has no live patch (patches)", sets(func(o *options) *bool { return &o.onlyPatched })},
+	{"revert-all", 0, "LIB", "Revert all live patches of `LIB`, and apply ARG1 in the same moment; LIB=target means ARG1's library (trigger)", setRevertAll},
+	{"revert", 0, "", "Revert ARG1 (trigger), dump .ulp.rev (dump)", sets(func(o *options) *bool { return &o.revert })},
+	{"timeout", 0, "t", "Try for at most `t` seconds, 200 if not given (trigger)", setTimeout},
+	{"retries", 'r', "N", "Try `N` times where a process is busy (trigger)", setRetries},
+	{"check-stack", 'c', "", "Wait until no thread executes what is replaced (trigger)", sets(func(o *options) *bool { return &o.checkStack })},
+	{"root", 'R', "PREFIX", "Find ARG1 below `PREFIX` where it is not at its own place (trigger)", takes(func(o *options) *string { return &o.root })},
+	{"recursive", 0, "", "Search folders below as well (trigger)", sets(func(o *options) *bool { return &o.recursive })},
+	{"disable-summarization", 0, "", "Print every result, skipped ones too (trigger)", sets(func(o *options) *bool { return &o.noSummary })},
+	{"disable-seccomp", 0, "", "Accepted, means nothing here (trigger)", sets(func(o *options) *bool { return &o.noSeccomp })},
+	{"output", 'o', "FILE", "Write to `FILE`, - is standard output (extract)", takes(func(o *options) *string { return &o.output })},
+	{"debuginfo", 'd', "FILE", "Add the symbols of the debug file `FILE` (extract)", takes(func(o *options) *string { return &o.debugFile })},
+	{"livepatch", 'l', "LIVEPATCH", "Use the container `LIVEPATCH`, not the description's (packer)", takes(func(o *options) *string { return &o.livepatch })},
+	{"target", 't', "LIBRARY", "Use the library `LIBRARY`, not the description's (packer)", takes(func(o *options) *string { return &o.target })},
+	{"color", 0, "yes/no/auto", "Color messages: `yes/no/auto`", takes(func(o *options) *string { return &o.color })},
+	{"help", '?', "", "Give this help list", sets(func(o *options) *bool { return &o.showHelp })},
+	{"usage", 0, "", "Give a short usage message", sets(func(o *options) *bool { return &o.showUsage })},
+	{"version", 'V', "", "Print program version", sets(func(o *options) *bool { return &o.showVersion })},
 }
 
 func setRevertAll(o *options, value string) error {

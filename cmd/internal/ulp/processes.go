@@ -93,6 +93,7 @@ func (c *command) injector() *injector.Injector {
 	var opts injector.Options
 	if c.checkStack {
 		opts.Consistency = injector.Stack
+		opts.Wait = min(injector.DefaultWait, c.timeout)
 	}
 	if c.noThreads {
 		opts.Jobs = 1

@@ -13,7 +13,7 @@ import (
 func TestDump(t *testing.T) {
 	l := newLab(t)
 	l.patch("tls", "hundreds", 200, "#%last:ti\n", "#secret:secret_lp\n")
-	head := "patch id: {id}\nso filename: " + l.dir + "/tls.so\n\n* build id: {id}\n* name: libhundreds.so.0\n"
+	head := "patch id: {id}\nso filename: " + l.dir + "/tls.so\n\n* build id: {id}\n* name: libulphundreds.so.0\n"
 	comments := "* comments: \n This livepatch fixes bsc#1200316, jsc#SLE-20049, and CVE-2021-3449.\n\n"
 	l.ulp(0, head+"* units: 1\n\n** old_fname: hundreds\n** new_fname: number_lp\n** old_faddr: 0x{hex}\n"+
 		"\nstatic references: 2\n"+
@@ -21,7 +21,7 @@ func TestDump(t *testing.T) {
 		"*** ref_name: ti\n*** target_offset: 0\n*** patch_offset: {hex}\n*** tls variable: yes\n\n"+comments, "", "dump", "tls.so")
 	l.ulp(0, head+"* units: 0\n\nstatic references: 0\n"+comments, "", "dump", "--revert", "tls.so")
 	l.ulp(0, "{id}\n", "", "dump", "-b", "tls.so")
-	l.ulp(1, "", "{time} ulp: {any}\n{time} ulp: Unable to extract metadata file from libdozens.so.0\n", "dump", "libdozens.so.0")
+	l.ulp(1, "", "{time} ulp: {any}\n{time} ulp: Unable to extract metadata file from libulpdozens.so.0\n", "dump", "libulpdozens.so.0")
 
 	_, out, _ := l.run("dump", "tls.so")
 	offsets := regexp.MustCompile(`patch_offset: ([0-9a-f]+)`).FindAllStringSubmatch(out, -1)
@@ -34,13 +34,13 @@ func TestPacker(t *testing.T) {
 	const failed = "{time} ulp: metadata file generation failed.\n"
 	l := newLab(t)
 	for text, want := range map[string]string{
-		"p.so\n@libhundreds.so.0\nhundreds:number_lp\nnothing:number_lp\n": "p.dsc:4:1: error: symbol nothing is not present in the target\nnothing:number_lp\n^~~~~~~\n",
-		"none.so\n@libhundreds.so.0\nhundreds:number_lp\n":                 "p.dsc:1:1: error: livepatch container file not found\nnone.so\n^~~~~~~\n",
-		"p.so\n@libnone.so.0\nhundreds:number_lp\n":                        "p.dsc:2:{any}: error: unable to open target file\n@libnone.so.0\n{any}^~~~{any}\n",
-		"p.so\n@libhundreds.so.0\nhundreds:nothing\n":                      "p.dsc:3:{any}: error: nothing is not an exported function of p.so\nhundreds:nothing\n{any}^{any}\n",
+		"p.so\n@libulphundreds.so.0\nhundreds:number_lp\nnothing:number_lp\n": "p.dsc:4:1: error: symbol nothing is not present in the target\nnothing:number_lp\n^~~~~~~\n",
+		"none.so\n@libulphundreds.so.0\nhundreds:number_lp\n":                 "p.dsc:1:1: error: livepatch container file not found\nnone.so\n^~~~~~~\n",
+		"p.so\n@libnone.so.0\nhundreds:number_lp\n":                           "p.dsc:2:{any}: error: unable to open target file\n@libnone.so.0\n{any}^~~~{any}\n",
+		"p.so\n@libulphundreds.so.0\nhundreds:nothing\n":                      "p.dsc:3:{any}: error: nothing is not an exported function of p.so\nhundreds:nothing\n{any}^{any}\n",
 		// libpulp's packer crashes on these.
-		"p.so\n":                        "p.dsc:1:1: error: no target line (@PATH)\np.so\n^~~~\n",
-		"p.so\n@libhundreds.so.0\n#x\n": "p.dsc:3:{any}: error: {any}\n#x\n{any}^{any}\n",
+		"p.so\n":                           "p.dsc:1:1: error: no target line (@PATH)\np.so\n^~~~\n",
+		"p.so\n@libulphundreds.so.0\n#x\n": "p.dsc:3:{any}: error: {any}\n#x\n{any}^{any}\n",
 	} {
 		l.container("p", "hundreds", 200)
 		before, err := os.ReadFile(filepath.Join(l.dir, "p.so"))
@@ -61,15 +61,15 @@ func TestPacker(t *testing.T) {
 // a description can be replaced.
 func TestPackerWithSymbolList(t *testing.T) {
 	l := newLab(t)
-	l.ulp(0, "", "", "extract", "libhundreds.so.0")
+	l.ulp(0, "", "", "extract", "libulphundreds.so.0")
 	list, err := os.ReadFile(filepath.Join(l.dir, "out.json"))
 	if err != nil || bytes.HasSuffix(list, []byte("\n")) || !json.Valid(list) {
 		t.Fatalf("%v\n%s", err, list)
 	}
-	if !bytes.HasPrefix(list, []byte("{\n  \"library\":{\n    \"name\":\"libhundreds.so.0\",\n    \"buildid\":\"")) {
+	if !bytes.HasPrefix(list, []byte("{\n  \"library\":{\n    \"name\":\"libulphundreds.so.0\",\n    \"buildid\":\"")) {
 		t.Errorf("%.200s", list)
 	}
-	if _, out, _ := l.run("extract", "libhundreds.so.0", "-o", "-"); out != string(list) {
+	if _, out, _ := l.run("extract", "libulphundreds.so.0", "-o", "-"); out != string(list) {
 		t.Error("-o - writes something else than out.json has")
 	}
 	l.container("p", "hundreds", 200)
@@ -88,8 +88,8 @@ func TestPackerWithSymbolList(t *testing.T) {
 func TestLivepatchable(t *testing.T) {
 	l := newLab(t)
 	l.library("plain")
-	l.ulp(0, "", "{time} ulp: file 'libhundreds.so.0' is livepatchable.\n", "livepatchable", "libhundreds.so.0")
-	l.ulp(1, "", "{time} ulp: file 'libplain.so.0' is not livepatchable: Missing __patchable_function_entries section.\n", "livepatchable", "libplain.so.0")
+	l.ulp(0, "", "{time} ulp: file 'libulphundreds.so.0' is livepatchable.\n", "livepatchable", "libulphundreds.so.0")
+	l.ulp(1, "", "{time} ulp: file 'libulpplain.so.0' is not livepatchable: Missing __patchable_function_entries section.\n", "livepatchable", "libulpplain.so.0")
 	l.ulp(1, "", "{time} ulp: Unable to open file 'none.so': No such file or directory.\n", "livepatchable", "none.so")
 	l.ulp(1, "", "{time} ulp: Unable to open file 'ulpserv.dsc': {any}\n", "livepatchable", "ulpserv.dsc")
 }
@@ -98,9 +98,9 @@ func TestPost(t *testing.T) {
 	l := newLab(t)
 	l.library("wide", "-fpatchable-function-entry=24,22")
 	l.library("plain")
-	l.ulp(0, "", "", "post", "libhundreds.so.0")
-	l.ulp(0, "", "{time} ulp: 1 of 1 entries are not those of -fpatchable-function-entry=16,14 and stay as they are\n", "post", "libwide.so.0")
-	l.ulp(1, "", "{time} ulp: Unable to find section __patchable_function_entries in libplain.so.0.\n", "post", "libplain.so.0")
+	l.ulp(0, "", "", "post", "libulphundreds.so.0")
+	l.ulp(0, "", "{time} ulp: 2 of 2 entries are not those of -fpatchable-function-entry=16,14 and stay as they are\n", "post", "libulpwide.so.0")
+	l.ulp(1, "", "{time} ulp: Unable to find section __patchable_function_entries in libulpplain.so.0.\n", "post", "libulpplain.so.0")
 	// What was prepared can be patched.
 	l.patch("hundreds1", "hundreds", 200)
 	s := l.serve()
@@ -111,7 +111,7 @@ func TestPost(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	l := &lab{t, t.TempDir()}
+	l := &lab{t: t, dir: t.TempDir()}
 	for _, option := range []string{"--help", "-?", "--hel"} {
 		code, out, errs := l.run("trigger", option, "--nonsense")
 		if code != 0 || errs != "" || !strings.HasPrefix(out, "Usage: ulp [OPTION...] COMMAND [ARG1]\n") || !strings.Contains(out, "--disable-summarization") {

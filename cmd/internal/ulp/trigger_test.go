@@ -2,7 +2,9 @@ package ulp
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -45,20 +47,20 @@ func TestTriggerRevertAll(t *testing.T) {
 		l.ulp(0, name+"SUCCESS "+p+"\n", patched1, "trigger", "-p", s.id(), p)
 	}
 	s.answers("300 13")
-	reverted := name + "SUCCESS reverted all patches from 'libhundreds.so.0'\n"
-	l.ulp(0, reverted, patched1, "trigger", "-p", s.id(), "--revert-all=libhundreds.so.0")
+	reverted := name + "SUCCESS reverted all patches from 'libulphundreds.so.0'\n"
+	l.ulp(0, reverted, patched1, "trigger", "-p", s.id(), "--revert-all=libulphundreds.so.0")
 	s.answers("100 13")
-	l.ulp(0, name+"SKIPPED No patches installed\n", skipped1, "trigger", "-p", s.id(), "--revert-all", "libhundreds.so.0")
+	l.ulp(0, name+"SKIPPED No patches installed\n", skipped1, "trigger", "-p", s.id(), "--revert-all", "libulphundreds.so.0")
 	l.ulp(0, "", skipped1, "trigger", "-p", s.id(), "--revert-all=libnone.so.0")
 	l.ulp(0, name+"SUCCESS hundreds2.so\n", patched1, "trigger", "-p", s.id(), "hundreds2.so")
 	// Instead of the others, in one moment.
 	l.ulp(0, name+"SUCCESS hundreds1.so\n", patched1, "trigger", "-p", s.id(), "--revert-all=target", "hundreds1.so")
 	s.answers("200 13")
-	l.ulp(0, name+"SUCCESS reverted all patches from 'libhundreds.so.0'\n", patched1, "trigger", "-p", s.id(), "--revert-all=/usr/lib64/libhundreds.so.0")
+	l.ulp(0, name+"SUCCESS reverted all patches from 'libulphundreds.so.0'\n", patched1, "trigger", "-p", s.id(), "--revert-all=/usr/lib64/libulphundreds.so.0")
 	s.answers("100 13")
 	// A file that is none reverts nothing.
 	l.ulp(13, name+"FAILED none.so: No metadata in .so\n", "{time} ulp: open none.so: no such file or directory\n"+failed1,
-		"trigger", "-p", s.id(), "--revert-all=libdozens.so.0", "none.so")
+		"trigger", "-p", s.id(), "--revert-all=libulpdozens.so.0", "none.so")
 	s.answers("100 13")
 }
 
@@ -145,6 +147,43 @@ func TestTriggerRefusesWhatOthersMayWrite(t *testing.T) {
 	}
 	l.ulp(1, fmt.Sprintf("  ulpserv (pid: %d): FAILED link.so: Operation not permitted\n", s.pid), "{time} ulp: {any}link.so{any}\n"+failed1,
 		"trigger", "-p", s.id(), "link.so")
+	s.answers("100 12")
+}
+
+// A thread that stays in the function: with -c the answer is that it is busy.
+func TestTriggerChecksStacks(t *testing.T) {
+	l := newLab(t)
+	l.container("sits", "hundreds", 7)
+	text := "sits.so\n@libulphundreds.so.0\nsits:number_lp\n"
+	if err := os.WriteFile(filepath.Join(l.dir, "sits.dsc"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l.ulp(0, "", "{time} ulp: metadata successfully embedded into livepatch container\n", "packer", "sits.dsc")
+	s := l.start(exec.Command(filepath.Join(l.dir, "ulpserv"), "sits"))
+	s.blocks()
+	name := fmt.Sprintf("  ulpserv (pid: %d): ", s.pid)
+	l.ulp(11, name+"FAILED sits.so: Resource temporarily unavailable ({any})\n", failed1, "trigger", "-c", "--timeout=1", "-p", s.id(), "sits.so")
+	l.ulp(0, name+"SUCCESS sits.so\n", patched1, "trigger", "-p", s.id(), "sits.so")
+	if _, err := io.WriteString(s.in, "x"); err != nil { // the call that is under way ends
+		t.Fatal(err)
+	}
+	s.answers("100 12")
+}
+
+// Somebody without the right to it is told so, and the exit status says it.
+func TestTriggerNeedsPermission(t *testing.T) {
+	l := newLab(t)
+	l.patch("hundreds1", "hundreds", 200)
+	if err := os.Chmod(filepath.Dir(l.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := l.serve()
+	l.user = 65534
+	const refused = "{time} ulp: error gathering target process information: Operation not permitted\n"
+	l.ulp(1, "", refused, "trigger", "-p", s.id(), "hundreds1.so")
+	l.ulp(1, "", refused, "set_patchable", "disable", "-p", s.id())
+	l.ulp(1, "", refused, "patches", "-p", s.id())
+	l.ulp(255, "", refused, "check", "-p", s.id(), "hundreds1.so")
 	s.answers("100 12")
 }
 

@@ -27,7 +27,7 @@ ulp messages -p "$pid" | grep -q 'libpulp loaded'
 echo patched
 read -r go_on
 
-for library in libhundreds.so.0 libdozens.so.0; do
+for library in libulphundreds.so.0 libulpdozens.so.0; do
 	ulp trigger -q --revert-all="$library"
 done
 if ulp trigger -q -p "$pid" --revert "$patches/hundreds.so"; then
