@@ -248,7 +248,7 @@ func (in *Injector) patient(ctx context.Context, c candidate, op operation, aske
 // that is loading a library, whose main thread is just ending, that calls exec
 // or that somebody traces is looked at again.
 func (in *Injector) one(ctx context.Context, c candidate, op operation, asked bool) *Result {
-	const tries, pause = 4, time.Millisecond
+	const tries, pause, doublings = 9, time.Millisecond, 5 // 0.16 s in all: some load libraries without pause
 	w := in.newWaiter()
 	for try := 1; ; try++ {
 		r, err := in.attempt(ctx, c, op, asked)
@@ -267,7 +267,7 @@ func (in *Injector) one(ctx context.Context, c candidate, op operation, asked bo
 		if _, gone := readStat(in.opts.Proc, c.pid); gone != nil {
 			return r
 		}
-		nanosleep(pause << try)
+		nanosleep(pause << min(try, doublings))
 	}
 }
 
