@@ -160,7 +160,7 @@ type number struct {
 func newNumber(tb testing.TB, name, step string, args ...string) number {
 	tb.Helper()
 	args = append([]string{"-DNAME=" + name, "-DSTEP=" + step}, args...)
-	return number{name, step, library(tb, "numbers", "lib"+name+".so.0", args...)}
+	return number{name, step, library(tb, "numbers", "librow"+name+".so.0", args...)}
 }
 
 // patch makes the library count in value times as large steps, below zero.

@@ -41,7 +41,7 @@ func hundreds(tb testing.TB, e engine) (number, *process) {
 func (e engine) trigger(p *process, args ...string) {
 	p.tb.Helper()
 	want := answer{stdout: []string{fmt.Sprintf("(pid: %d): SUCCESS", p.pid)}, stderr: []string{"Processes patched: 1, Skipped: 0, Failed: 0."}}
-	e.ulp(p.tb, want, append([]string{"trigger", "-p", strconv.Itoa(p.pid)}, args...)...)
+	e.ulp(p.tb, want, append([]string{"trigger", "-r", "100", "-p", p.id()}, args...)...)
 }
 
 func (p *process) id() string { return strconv.Itoa(p.pid) }
@@ -132,7 +132,7 @@ func revertAndPatch(tb testing.TB, e engine) {
 	n, p := hundreds(tb, e)
 	for range 2 {
 		e.threePatches(n, p)
-		e.trigger(p, "--revert-all=libhundreds.so.0")
+		e.trigger(p, "--revert-all=librowhundreds.so.0")
 		p.answers("hundreds 1", "100")
 	}
 }
@@ -140,7 +140,7 @@ func revertAndPatch(tb testing.TB, e engine) {
 func revertWithInvalid(tb testing.TB, e engine) {
 	n, p := hundreds(tb, e)
 	e.threePatches(n, p)
-	for _, all := range []string{"target", "libhundreds.so.0"} {
+	for _, all := range []string{"target", "librowhundreds.so.0"} {
 		r := runProgram(tb, exec.Command(lpctl(), "ulp", "trigger", "-p", p.id(), "--revert-all="+all, filepath.Join(work, "nowhere.so")))
 		if r.code == 0 || strings.Contains(r.stdout, "SUCCESS") {
 			tb.Errorf("success without the container\n%s", r)
@@ -187,7 +187,7 @@ func manyprocesses(tb testing.TB, e engine) {
 		p.answers("hundreds 1", "-200")
 		p.answers("dozens 1", "-12")
 	}
-	for _, c := range []struct{ library, hundreds, dozens string }{{"libhundreds.so.0", "100", "-12"}, {"libdozens.so.0", "100", "12"}} {
+	for _, c := range []struct{ library, hundreds, dozens string }{{"librowhundreds.so.0", "100", "-12"}, {"librowdozens.so.0", "100", "12"}} {
 		for _, p := range all {
 			e.trigger(p, "--revert-all="+c.library)
 			p.answers("hundreds 1", c.hundreds)
