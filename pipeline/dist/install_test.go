@@ -123,7 +123,7 @@ func TestRealHelperIsQuietInAChroot(t *testing.T) {
 		t.Errorf("conflicts: %q", out)
 	}
 	names := output(t, "rpm", "-qplv", runtime)
-	for _, want := range []string{"/usr/bin/lpctl", rpmhook.Helper} {
+	for _, want := range []string{"/usr/bin/lpctl", "/usr/bin/ulp -> lpctl", rpmhook.Helper} {
 		if !strings.Contains(names, want+"\n") {
 			t.Errorf("no %s:\n%s", want, names)
 		}

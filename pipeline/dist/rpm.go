@@ -116,6 +116,9 @@ func (w *writer) folder(name string) { w.add(name, 0o040755, nil) }
 
 func (w *writer) file(name string, mode uint, body []byte) { w.add(name, 0o100000|mode, body) }
 
+// link adds a symbolic link.
+func (w *writer) link(name, target string) { w.add(name, 0o120777, []byte(target)) }
+
 func (w *writer) add(name string, mode uint, body []byte) {
 	// The payload's names begin with "./", as rpmbuild writes them, so that
 	// unpacking one with cpio stays below the current folder.

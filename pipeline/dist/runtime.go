@@ -14,14 +14,14 @@ import (
 	"github.com/lpbuild/lpbuild/rpmhook"
 )
 
-// runtimeConflicts own /usr/lib/user-space-livepatch/rpm-helper too, and patch
-// processes in their own way.
+// runtimeConflicts own /usr/lib/user-space-livepatch/rpm-helper and /usr/bin/ulp
+// too, and patch processes in their own way.
 var runtimeConflicts = []string{"libpulp-tools"}
 
 // RuntimeRPM writes the package lpbuild-runtime, with the programs rpm-helper
-// and lpctl from binDir, into OutDir and returns its path. It is a package of
-// its own, because the hook still runs when the files of a live-patch package
-// are gone. Of p, Version, OutDir and Time must be set, and Name is ignored.
+// and lpctl (by the name ulp, too) from binDir, into OutDir and returns its
+// path. It is a package of its own, because the hook still runs when the files
+// of a live-patch package are gone. Of p, Version, OutDir and Time must be set, and Name is ignored.
 func RuntimeRPM(ctx context.Context, p Package, binDir string) (string, error) {
 	p.Name = RuntimeName
 	if p.Summary == "" {
@@ -51,6 +51,7 @@ func RuntimeRPM(ctx context.Context, p Package, binDir string) (string, error) {
 		}
 		w.file(f.installed, 0o755, body)
 	}
+	w.link("/usr/bin/ulp", "lpctl")
 	for _, name := range runtimeConflicts {
 		w.rpm.Conflicts = append(w.rpm.Conflicts, &rpmpack.Relation{Name: name})
 	}
