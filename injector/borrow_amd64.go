@@ -173,12 +173,26 @@ func hideStop(r *unix.PtraceRegs) bool {
 
 // waitsOn says whether the kernel will go on with a stopped thread's system call
 // by restart_syscall(2).
-func waitsOn(r *unix.PtraceRegs) bool { return int64(r.Orig_rax) >= 0 && int64(r.Rax) == restartBlock }
+func waitsOn(r *unix.PtraceRegs) bool {
+	return int64(r.Orig_rax) >= 0 && int64(r.Rax) == restartBlock && r.Cs == userCode64
+}
 
 // beginAnew has the kernel make the call itself again instead.
 func beginAnew(r *unix.PtraceRegs) {
 	noHandler := int64(restartNoHnd)
 	r.Rax = uint64(noHandler)
+}
+
+// getRegisters and setRegisters read and write the registers of a stopped thread
+// in the form of 64-bit code, whichever code it executes (PTRACE_GETREGS). What
+// goes by the size of the thread's code (PTRACE_GETREGSET, as unix.PtraceGetRegs
+// asks for) leaves most of them as they were for a thread in 32-bit code.
+func getRegisters(tid int, r *unix.PtraceRegs) error {
+	return unix.PtraceGetRegsAmd64(tid, (*unix.PtraceRegsAmd64)(r))
+}
+
+func setRegisters(tid int, r *unix.PtraceRegs) error {
+	return unix.PtraceSetRegsAmd64(tid, (*unix.PtraceRegsAmd64)(r))
 }
 
 // userCode64 is the code segment of 64-bit user code (__USER_CS).

@@ -77,12 +77,18 @@ func TestProgramOf32Bits(t *testing.T) {
 }
 
 // TestThreadIn32BitCode: a thread of a 64-bit process that executes 32-bit code
-// is not borrowed: the stub is 64-bit code. Others are.
+// is not borrowed: the stub is 64-bit code. Others are. One that does both is
+// when it executes 64-bit code, and its registers are never taken for those of
+// the other.
 func TestThreadIn32BitCode(t *testing.T) {
 	f := newFixture(t, "stock")
 	set := []*livepatch.Container{f.container(t, 2, "answer")}
 	tg := f.startCase(t, "environment.c", "mixed")
 	tg.backAndForth(set, 4)
+	tg.unharmed()
+	tg.ends()
+	tg = f.startCase(t, "environment.c", "alternating")
+	tg.backAndForth(set, rounds(50, 2000))
 	tg.unharmed()
 	tg.ends()
 	tg = f.startCase(t, "environment.c", "mixed-only")

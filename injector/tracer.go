@@ -294,7 +294,7 @@ func (t *tracer) flush(th *thread) error {
 	if !th.dirty {
 		return nil
 	}
-	if err := unix.PtraceSetRegs(th.tid, &th.regs); err != nil {
+	if err := setRegisters(th.tid, &th.regs); err != nil {
 		return th.lost("set registers", err)
 	}
 	th.dirty = false
@@ -303,7 +303,7 @@ func (t *tracer) flush(th *thread) error {
 
 // registers reads the registers of a stopped task into th.regs.
 func (t *tracer) registers(th *thread) error {
-	if err := unix.PtraceGetRegs(th.tid, &th.regs); err != nil {
+	if err := getRegisters(th.tid, &th.regs); err != nil {
 		return th.lost("get registers", err)
 	}
 	th.known = true

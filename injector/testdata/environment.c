@@ -231,6 +231,41 @@ static void mixed_only(void)
 	in_32_bits(code);
 }
 
+/* Code that turns to 32 bits and back, without pause, between what it does
+ * otherwise. The registers that 32-bit code keeps are those of 64-bit code. */
+static void alternating(void)
+{
+	static const unsigned char in_32[] = { 0xb9, 0x20, 0x4e, 0, 0,	  /* mov $20000,%ecx */
+					       0x49, 0x75, 0xfd, 0xcb }; /* 1: dec %ecx; jnz 1b; lret */
+	unsigned char *code = mmap(NULL, 12288, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	if (code == MAP_FAILED)
+		fail("mmap");
+	unsigned low = (unsigned)(unsigned long)code, data = low + 4096, top = low + 12288;
+	unsigned char *p = code + 64;
+	memcpy(code, in_32, sizeof in_32);
+	memcpy(code + 4096, &low, 4); /* the far pointer: code, and the segment of 32-bit code */
+	code[4100] = 0x23;
+#define BYTES(...) do { static const unsigned char b[] = { __VA_ARGS__ }; memcpy(p, b, sizeof b); p += sizeof b; } while (0)
+#define WORD(n) do { unsigned w = (n); memcpy(p, &w, 4); p += 4; } while (0)
+	BYTES(0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57);	/* push %rbx, %rbp, %r12 to %r15 */
+	BYTES(0x48, 0x89, 0x24, 0x25); WORD(data + 8);				/* mov %rsp,data+8 */
+	BYTES(0xbc); WORD(top);							/* mov $top,%esp */
+	BYTES(0xff, 0x1c, 0x25); WORD(data);					/* lcall *data */
+	BYTES(0x48, 0x8b, 0x24, 0x25); WORD(data + 8);				/* mov data+8,%rsp */
+	BYTES(0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3); /* pop them; ret */
+	if (mprotect(code, 4096, PROT_READ | PROT_EXEC) || fcntl(0, F_SETFL, O_NONBLOCK))
+		fail("alternating");
+	dprintf(1, "ready\n");
+	for (char byte;;) {
+		((void (*)(void))(code + 64))();
+		ssize_t n = read(0, &byte, 1);
+		if (n == 1)
+			say_answer();
+		else if (n == 0 || errno != EAGAIN)
+			_exit(n != 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
@@ -241,6 +276,7 @@ int main(int argc, char **argv)
 		{ "locked", locked }, { "limited", limited },
 		{ "jit", jit }, { "jit-everywhere", jit_everywhere }, { "vsyscall", vsyscall },
 		{ "mixed", mixed }, { "mixed-only", mixed_only },
+		{ "alternating", alternating },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (!strcmp(name, cases[i].name)) {
