@@ -54,25 +54,9 @@ func (t *tracer) call(w *workplace, functions []remoteFunction, rules callRules)
 		if err != nil {
 			return nil, err
 		}
-		var refused refusals
-		for _, tid := range tids {
-			r, err := t.callIn(tid, w, functions, rules)
-			if refused.add(err) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if r == nil {
-				continue
-			}
-			results, err := r.run(rules)
-			if err != nil || results != nil {
-				return results, err
-			}
-		}
-		if refused.all(tids) {
-			return nil, refused.last
+		results, err := t.callAny(tids, w, functions, rules)
+		if err != nil || results != nil {
+			return results, err
 		}
 		if !time.Now().Before(deadline) {
 			return nil, busyf("there is no thread of it in which a function could be called")
@@ -84,6 +68,33 @@ func (t *tracer) call(w *workplace, functions []remoteFunction, rules callRules)
 			return nil, err
 		}
 	}
+}
+
+// callAny asks one thread after the other; no results and no error mean that
+// none of them could be used just now.
+func (t *tracer) callAny(tids []int, w *workplace, functions []remoteFunction, rules callRules) ([]uint64, error) {
+	var refused refusals
+	for _, tid := range tids {
+		r, err := t.callIn(tid, w, functions, rules)
+		switch {
+		case refused.add(err), err == nil && r == nil:
+			continue
+		case err != nil:
+			return nil, err
+		}
+		results, err := r.run(rules)
+		var failure *callFailure
+		if err != nil && !errors.As(err, &failure) {
+			return nil, fmt.Errorf("%w: %w", errStuck, err)
+		}
+		if err != nil || results != nil {
+			return results, err
+		}
+	}
+	if refused.all(tids) {
+		return nil, refused.last
+	}
+	return nil, nil
 }
 
 // callIn stops a thread and prepares to send it into the stub; nil if this
@@ -119,7 +130,7 @@ func (t *tracer) callIn(tid int, w *workplace, functions []remoteFunction, rules
 	}
 	th.regs, th.dirty = inStub(r.original, w.base), true
 	if err := errors.Join(t.flush(th), r.setMask(blockable|mask)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errStuck, err)
 	}
 	return r, nil
 }
@@ -164,11 +175,13 @@ func (r *remoteRun) run(rules callRules) ([]uint64, error) {
 		if err := r.await(); err != nil {
 			return nil, err
 		}
-		if r.th.gone {
-			return nil, fmt.Errorf("pid %d: thread %d ended in a function that it was to call: %w", r.th.pid, r.th.tid, ErrGone)
+		if !r.th.gone {
+			if err := r.t.registers(r.th); err != nil {
+				return nil, err
+			}
 		}
-		if err := r.t.registers(r.th); err != nil {
-			return nil, err
+		if r.th.gone {
+			return nil, r.ended()
 		}
 		home, err := r.stopped()
 		if err != nil {
@@ -178,6 +191,18 @@ func (r *remoteRun) run(rules callRules) ([]uint64, error) {
 			return r.finish(rules)
 		}
 	}
+}
+
+// ended says what became of a thread that is not there any more.
+func (r *remoteRun) ended() error {
+	if err := r.t.p.verify(); err != nil {
+		return err
+	}
+	results, err := r.w.results(r.t.p)
+	if err != nil {
+		return err
+	}
+	return &callFailure{r.functions[min(len(results), len(r.functions)-1)].name, "ended its thread"}
 }
 
 // await waits for the next stop. After the deadline it stops the thread itself.
@@ -193,11 +218,11 @@ func (r *remoteRun) await() error {
 	if err != nil || ok {
 		return err
 	}
-	return errors.Join(errStuck, busyf("thread %d does not come back from a function that it was to call", r.th.tid))
+	return busyf("thread %d does not come back from a function that it was to call", r.th.tid)
 }
 
-// errStuck: a thread is still in a workplace.
-var errStuck = errors.New("a thread could not be stopped")
+// errStuck: a thread may still be in a workplace.
+var errStuck = errors.New("a borrowed thread is not back")
 
 // stopped deals with a stop of the thread, and reports whether all of its state
 // is as before, but for the registers that are set when it goes home.
@@ -215,7 +240,7 @@ func (r *remoteRun) stopped() (bool, error) {
 	}
 	switch late := time.Now().After(r.deadline); {
 	case late && r.failure != "":
-		return false, errors.Join(errStuck, busyf("thread %d does not come back from a function that %s", r.th.tid, r.failure))
+		return false, busyf("thread %d does not come back from a function that %s", r.th.tid, r.failure)
 	case late:
 		r.abandon("did not return in time")
 	}

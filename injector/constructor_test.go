@@ -3,7 +3,6 @@ package injector
 import (
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -186,6 +185,29 @@ int answer_lp(void) { return 3; }
 	}
 }
 
+// A constructor that ends its thread does so once, and no other thread is given to it.
+func TestConstructorThatEndsItsThread(t *testing.T) {
+	f := newFixture(t, "stock")
+	tg := f.startHard(t, "computing")
+	before, err := listTasks("/proc", tg.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := packed(t, f.library, `
+#include <sys/syscall.h>
+#include <unistd.h>
+__attribute__((constructor)) static void f(void) { syscall(SYS_exit, 0); }
+int answer_lp(void) { return 2; }`, "answer:answer_lp")
+	rs, err := New(Options{}).Apply(background(), only(tg.pid), []*livepatch.Container{c})
+	if r := result(t, Failed, rs, err); !strings.Contains(r.Reason, "ended its thread") {
+		t.Errorf("reason %q", r.Reason)
+	}
+	if after, err := listTasks("/proc", tg.pid); err != nil || len(after) != len(before)-1 {
+		t.Errorf("%d threads, before %d (%v)", len(after), len(before), err)
+	}
+	tg.unharmed()
+}
+
 // A thread that computes may hold any lock: no constructor runs in it, and
 // nothing stays behind.
 func TestNoConstructorInBusyThread(t *testing.T) {
@@ -236,8 +258,7 @@ int answer_lp(void) { return 2; }`, "answer:answer_lp")
 // asked for; afterwards the filter is in force as before.
 func TestConstructorUnderSeccomp(t *testing.T) {
 	f := newFixture(t, "stock")
-	program := filepath.Join(f.dir, "sandboxed")
-	run(t, "gcc", "-O2", "-o", program, "testdata/sandboxed.c", f.library, "-Wl,-rpath,"+f.dir)
+	program := f.once(t, "sandboxed", "testdata/sandboxed.c", f.library, "-Wl,-rpath,"+f.dir)
 	c := packed(t, f.library, `
 #include <sys/syscall.h>
 #include <unistd.h>
