@@ -12,9 +12,14 @@ import (
 // later starts testdata/later.c with libraries that it may open.
 func later(t *testing.T, libraries ...string) *target {
 	t.Helper()
+	return startTarget(t, exec.Command(laterProgram(t), libraries...))
+}
+
+func laterProgram(t *testing.T) string {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "later")
 	run(t, "gcc", "-O2", "-o", program, "testdata/later.c")
-	return startTarget(t, exec.Command(program, libraries...))
+	return program
 }
 
 // lies tells where the library with a number lies.

@@ -1,6 +1,7 @@
 package injector
 
 import (
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -17,8 +18,18 @@ func shape(t *testing.T, name string, flags ...string) *fixture {
 	return fixtureFrom(t, "testdata/shapes.S", append([]string{"-nostdlib", "-DSHAPE_" + name}, flags...), "answer")
 }
 
+// opens starts a program made by laterProgram, which opens the library.
+func (f *fixture) opens(t *testing.T, program string) *target {
+	t.Helper()
+	tg := startTarget(t, exec.Command(program, f.library))
+	tg.tells("o1", "0")
+	tg.tells("a1", "1,0")
+	return tg
+}
+
 // TestShapesThatWork: functions of unusual shapes are replaced and restored.
 func TestShapesThatWork(t *testing.T) {
+	program := laterProgram(t)
 	for _, tt := range []struct {
 		name  string
 		flags []string
@@ -53,16 +64,15 @@ func TestShapesThatWork(t *testing.T) {
 			}
 			f := shape(t, tt.name, tt.flags...)
 			set := []*livepatch.Container{f.container(t, 2, "answer")}
-			tg := f.startHard(t, "plain")
-			tg.says(old)
+			tg := f.opens(t, program)
 			in := New(Options{})
 			for range 3 {
 				rs, err := in.Apply(background(), only(tg.pid), set)
 				result(t, Applied, rs, err)
-				tg.says(v2)
+				tg.tells("a1", "2,0")
 				rs, err = in.Revert(background(), only(tg.pid), nil)
 				result(t, Reverted, rs, err)
-				tg.says(old)
+				tg.tells("a1", "1,0")
 			}
 			tg.unharmed()
 			tg.ends()
@@ -104,6 +114,7 @@ func TestShapesAtTheEdge(t *testing.T) {
 // TestShapesThatAreRefused: where no safe detour is known, it is said why, and
 // nothing changes.
 func TestShapesThatAreRefused(t *testing.T) {
+	program := laterProgram(t)
 	for _, tt := range []struct {
 		name string
 		// recorded is why the record says so; "" if the function alone does not tell.
@@ -139,14 +150,14 @@ func TestShapesThatAreRefused(t *testing.T) {
 				t.Errorf("recorded as %+v, want %q", fn.Entry, tt.recorded)
 			}
 			if tt.reason != "" {
-				f.refuses(t, tt.reason)
+				f.refuses(t, program, tt.reason)
 			}
 		})
 	}
 }
 
 // refuses has a container that claims to know better applied.
-func (f *fixture) refuses(t *testing.T, reason string) {
+func (f *fixture) refuses(t *testing.T, program, reason string) {
 	t.Helper()
 	fn := &f.build.Functions["answer"][0]
 	if fn.Entry.Kind == elfinfo.EntryNone {
@@ -154,7 +165,7 @@ func (f *fixture) refuses(t *testing.T, reason string) {
 		f.build.Functions["answer"][0].Size = max(fn.Size, nearJump)
 	}
 	set := []*livepatch.Container{f.container(t, 2, "answer")}
-	tg := f.startHard(t, "plain")
+	tg := f.opens(t, program)
 	p, at := f.locate(t, tg, "answer")
 	defer p.close()
 	page := make([]byte, 3*pageSize)
@@ -172,7 +183,7 @@ func (f *fixture) refuses(t *testing.T, reason string) {
 	if !slices.Equal(page, now) {
 		t.Error("the code has changed")
 	}
-	tg.says(old)
+	tg.tells("a1", "1,0")
 	tg.unharmed()
 	tg.ends()
 }

@@ -187,7 +187,7 @@ one:	.cfi_startproc; mov $1, %eax; ret; END(one)
 	.skip 8, 0x90
 1:	mov $1, %eax; ret; END(answer)
 #elif defined(SHAPE_returns)
-	BEGIN(answer); ret; nop; nop; nop; nop; nop; END(answer)
+	BEGIN(answer); push $1; pop %rax; ret; nop; nop; END(answer)
 #elif defined(SHAPE_lock)
 	BEGIN(answer); mov answer_base@GOTPCREL(%rip), %rdx
 	xor %eax, %eax; lock xadd %eax, (%rdx); ret; END(answer)
