@@ -55,11 +55,11 @@ func NewBuild(lib, debug *File, names []string) (*Build, error) {
 	return b, err
 }
 
-// checkPair refuses what is not a library, and a debug file of another build.
+// checkPair refuses what is no library and no program, and a debug file of another build.
 func checkPair(lib, debug *File) error {
 	switch {
-	case lib.header.Type != elf.ET_DYN || lib.dynamic == nil || lib.debugOnly:
-		return lib.bad("not a shared library")
+	case lib.header.Type != elf.ET_DYN && lib.header.Type != elf.ET_EXEC || lib.dynamic == nil || lib.debugOnly:
+		return lib.bad("neither a shared library nor a dynamically linked program")
 	case lib.sectionErr != nil:
 		return lib.sectionErr
 	case lib.buildID == "":

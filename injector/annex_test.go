@@ -13,12 +13,12 @@ import (
 
 // farFixture is a program with a function of its own beside that of its library,
 // each with its container: no memory is within reach of both.
-func farFixture(t *testing.T, entry string) (f *fixture, ofLibrary, ofProgram *livepatch.Container) {
+func farFixture(t *testing.T, entry string, args ...string) (f *fixture, ofLibrary, ofProgram *livepatch.Container) {
 	t.Helper()
 	f = newFixture(t, entry)
 	line := append([]string{"-O2", "-g", "-pthread", "-o", f.program, "testdata/target.c", "testdata/far.c", f.library, "-Wl,-rpath," + f.dir},
 		entryFlags[entry]...)
-	run(t, "gcc", line...)
+	run(t, "gcc", append(line, args...)...)
 	program, err := elfinfo.Open(f.program)
 	if err != nil {
 		t.Fatal(err)
@@ -35,41 +35,43 @@ func farFixture(t *testing.T, entry string) (f *fixture, ofLibrary, ofProgram *l
 func TestProgramAndLibrary(t *testing.T) {
 	const libraryOnly, programOnly = "2001", "1020"
 	for _, entry := range []string{"stock", "stock endbr", "padded endbr"} {
-		t.Run(entry, func(t *testing.T) {
-			f, ofLibrary, ofProgram := farFixture(t, entry)
-			one, other := []*livepatch.Container{ofLibrary}, []*livepatch.Container{ofProgram}
-			in := New(Options{})
-			tg := f.start(t, 0, 2)
-			want := []string{old}
-			do := func(word Word, rs []Result, err error, says string) {
-				t.Helper()
-				result(t, word, rs, err)
-				want = append(want, says)
-				tg.expect(want...)
-			}
-			rs, err := in.Apply(background(), only(tg.pid), slices.Concat(one, other))
-			do(Applied, rs, err, v2)
-			rs, err = in.Revert(background(), only(tg.pid), one)
-			do(Reverted, rs, err, programOnly)
-			rs, err = in.Apply(background(), only(tg.pid), one)
-			do(Applied, rs, err, v2)
-			rs, err = in.Revert(background(), only(tg.pid), nil)
-			do(Reverted, rs, err, old)
-			for _, first := range [][]*livepatch.Container{one, other} {
-				tg, want = f.start(t, 1, 2), []string{old}
-				rs, err = in.Apply(background(), only(tg.pid), first)
-				result(t, Applied, rs, err)
-				rs, err = in.Apply(background(), only(tg.pid), slices.Concat(one, other))
-				result(t, Applied, rs, err)
-				tg.settles(t, v2)
-				rs, err = New(Options{Restore: true}).Revert(background(), only(tg.pid), one)
-				result(t, Reverted, rs, err)
-				tg.settles(t, programOnly)
-				rs, err = New(Options{Restore: true}).Revert(background(), only(tg.pid), nil)
-				result(t, Reverted, rs, err)
-				tg.settles(t, old)
-			}
-		})
+		for _, kind := range []string{"-pie", "-no-pie"} {
+			t.Run(entry+" "+kind, func(t *testing.T) {
+				f, ofLibrary, ofProgram := farFixture(t, entry, kind)
+				one, other := []*livepatch.Container{ofLibrary}, []*livepatch.Container{ofProgram}
+				in := New(Options{})
+				tg := f.start(t, 0, 2)
+				want := []string{old}
+				do := func(word Word, rs []Result, err error, says string) {
+					t.Helper()
+					result(t, word, rs, err)
+					want = append(want, says)
+					tg.expect(want...)
+				}
+				rs, err := in.Apply(background(), only(tg.pid), slices.Concat(one, other))
+				do(Applied, rs, err, v2)
+				rs, err = in.Revert(background(), only(tg.pid), one)
+				do(Reverted, rs, err, programOnly)
+				rs, err = in.Apply(background(), only(tg.pid), one)
+				do(Applied, rs, err, v2)
+				rs, err = in.Revert(background(), only(tg.pid), nil)
+				do(Reverted, rs, err, old)
+				for _, first := range [][]*livepatch.Container{one, other} {
+					tg, want = f.start(t, 1, 2), []string{old}
+					rs, err = in.Apply(background(), only(tg.pid), first)
+					result(t, Applied, rs, err)
+					rs, err = in.Apply(background(), only(tg.pid), slices.Concat(one, other))
+					result(t, Applied, rs, err)
+					tg.settles(t, v2)
+					rs, err = New(Options{Restore: true}).Revert(background(), only(tg.pid), one)
+					result(t, Reverted, rs, err)
+					tg.settles(t, programOnly)
+					rs, err = New(Options{Restore: true}).Revert(background(), only(tg.pid), nil)
+					result(t, Reverted, rs, err)
+					tg.settles(t, old)
+				}
+			})
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ var greets = []question{{"greet", "UNPATCHED", "PATCHED"}}
 
 var greetings = []greeting{
 	{"simplest", "one function of the program", inProgram()},
+	{"simplest_fixed", "one function of a program that is not position independent (ET_EXEC)", inFixedProgram},
 	{"new_func", "the patch has a function of its own", inProgram("-DNEW_FUNC")},
 	{"ref_orig_single", "the patch calls another function of the program, which is not exported", refersToOriginal},
 	{"ref_orig_threads", "the same with three threads, of which one runs the function", threeThreads},

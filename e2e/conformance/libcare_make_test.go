@@ -11,6 +11,15 @@ func obeying(tb testing.TB, source string, libraries ...string) string {
 	return program(tb, source, libraries, testdata("greeter"), "-rdynamic")
 }
 
+func inFixedProgram(tb testing.TB, s style) greeter {
+	p := program(tb, "greet", nil, testdata("greeter"), "-rdynamic", "-no-pie", "-fno-pie")
+	c := patch{
+		source: "greet", target: p, args: []string{"-DREF_ORIG"}, style: s,
+		units: []string{"greet:greet_lp", "#report:report_in_target"},
+	}.container(tb)
+	return greeter{p, []string{c}, greets}
+}
+
 // inProgram replaces greet of a program; args choose the replacement.
 func inProgram(args ...string) func(testing.TB, style) greeter {
 	return func(tb testing.TB, s style) greeter {
