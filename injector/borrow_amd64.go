@@ -19,6 +19,9 @@ type remoteCall struct {
 // was killed is recognised. Nothing executes it.
 const stubMagic = "LPSTUB\x00\x01"
 
+// stubAlign is what the address of a stub is a multiple of.
+const stubAlign = 8
+
 // stubSize is the room that a stub with n calls needs, in bytes: at most 80 for
 // each, and 128 for the magic, the registers and the jump.
 func stubSize(n int) int { return 128 + 80*n }
@@ -62,7 +65,10 @@ func appendSyscall(code []byte, c remoteCall) []byte {
 }
 
 // appendReturn appends what puts every register back that a system call takes
-// or clobbers, and the jump to resume.Rip.
+// or clobbers, and the jump to resume.Rip. The address to jump to is read at a
+// multiple of 8, where the code begins at one: a thread may have asked for a
+// signal if it reads anywhere else (the flag AC; Intel SDM volume 3, 7.15,
+// exception 17).
 func appendReturn(code []byte, resume *unix.PtraceRegs) []byte {
 	for _, s := range []struct {
 		register byte
@@ -73,7 +79,10 @@ func appendReturn(code []byte, resume *unix.PtraceRegs) []byte {
 	} {
 		code = appendMove(code, s.register, s.value)
 	}
-	code = append(code, 0xff, 0x25, 0, 0, 0, 0) // jmp *0(%rip)
+	const jump = 6
+	pad := -(len(code) + jump) & (stubAlign - 1)
+	code = append(code, 0xff, 0x25, byte(pad), 0, 0, 0) // jmp *pad(%rip)
+	code = append(code, make([]byte, pad)...)
 	return binary.LittleEndian.AppendUint64(code, resume.Rip)
 }
 

@@ -30,8 +30,9 @@ func tails(objs []*object) []tail {
 			continue
 		}
 		vaddr, n := o.file.TextTail()
-		if n >= len(stubMagic)+64 {
-			out = append(out, tail{o.addr(vaddr), n})
+		pad := int(-vaddr & (stubAlign - 1))
+		if n-pad >= len(stubMagic)+64 {
+			out = append(out, tail{o.addr(vaddr) + uint64(pad), n - pad})
 		}
 	}
 	return out
