@@ -133,7 +133,8 @@ func immovable(inst x86asm.Inst) string {
 	case x86asm.CALL:
 		// It can be done by hand, so that it returns to where unwinders know
 		// the frame, if its operand does not depend on the stack pointer.
-		if mem, ok := inst.Args[0].(x86asm.Mem); !isRelative(inst) && !(ok && mem.Base == x86asm.RIP) {
+		mem, _ := inst.Args[0].(x86asm.Mem)
+		if !isRelative(inst) && mem.Base != x86asm.RIP {
 			return "has a call through a pointer"
 		}
 	case x86asm.XBEGIN:
