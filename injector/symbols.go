@@ -48,13 +48,19 @@ func readSymbolFacts(f *elfinfo.File) (*symbolFacts, error) {
 	}
 	facts := &symbolFacts{
 		table: table, base: base,
-		defined: make(map[string][]int), bound: make(map[string][]elfinfo.Relocation),
+		defined: make(map[string][]int, len(table)), bound: make(map[string][]elfinfo.Relocation),
 		resolvers: make(map[uint64][]uint64),
 	}
+	indexes := make([]int, len(table))
 	for i, s := range table {
 		facts.throws = facts.throws || slices.Contains(throwers, s.Name)
 		facts.cancels = facts.cancels || s.Name == "pthread_cancel" && s.Undefined && s.Binding == "global"
-		if findable(s) {
+		if !findable(s) {
+			continue
+		}
+		if indexes[i] = i; facts.defined[s.Name] == nil {
+			facts.defined[s.Name] = indexes[i : i+1 : i+1] // few have more than one
+		} else {
 			facts.defined[s.Name] = append(facts.defined[s.Name], i)
 		}
 	}
