@@ -18,9 +18,10 @@ type frameSearch struct {
 	buf       []byte
 
 	// What one run finds.
-	blocks  []uint64
-	traces  []frameTrace
-	scanned uint64
+	blocks   []uint64
+	traces   []frameTrace
+	scanned  uint64
+	deadline time.Time
 }
 
 // A frameTrace is a word of memory that can be a frame of code.
@@ -70,9 +71,9 @@ func (s *frameSearch) run(threads population, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	s.blocks, s.traces, s.scanned = s.blocks[:0], s.traces[:0], 0
+	s.blocks, s.traces, s.scanned, s.deadline = s.blocks[:0], s.traces[:0], 0, deadline
 	for _, part := range writtenParts(maps) {
-		err := s.pages.touched(part, func(pages span) error { return s.scan(pages, threads.stopped, deadline) })
+		err := s.pages.touched(part, func(pages span) error { return s.scan(pages, threads.stopped) })
 		if errors.Is(err, errWide) {
 			return &inUse{fmt.Sprintf("where its stacks are can't be found out: %v", err)}
 		}
@@ -136,13 +137,13 @@ func writtenParts(maps []mapping) []span {
 
 // scan looks through written pages. In a process that is not stopped, pages
 // may be gone meanwhile.
-func (s *frameSearch) scan(pages span, stopped bool, deadline time.Time) error {
+func (s *frameSearch) scan(pages span, stopped bool) error {
 	if s.scanned += pages.end - pages.start; s.scanned > maxWritten {
 		return &inUse{fmt.Sprintf("it has written more than the %d MiB of memory that are looked through for suspended code", maxWritten>>20)}
 	}
 	for at := pages.start; at < pages.end; {
-		if !time.Now().Before(deadline) {
-			return &inUse{fmt.Sprintf("its memory could not be looked through for suspended code in time (%d MiB)", s.scanned>>20)}
+		if err := s.inTime(); err != nil {
+			return err
 		}
 		b := s.buf[:min(uint64(len(s.buf)), pages.end-at)]
 		if err := s.p.readAt(b, at); err != nil {
@@ -157,6 +158,14 @@ func (s *frameSearch) scan(pages span, stopped bool, deadline time.Time) error {
 		at += uint64(len(b))
 	}
 	return nil
+}
+
+// inTime answers an inUse error when the deadline has passed.
+func (s *frameSearch) inTime() error {
+	if time.Now().Before(s.deadline) {
+		return nil
+	}
+	return &inUse{fmt.Sprintf("its memory could not be looked through for suspended code in time (%d MiB)", s.scanned>>20)}
 }
 
 // words looks at every word of a piece of memory.
@@ -199,6 +208,9 @@ func (s *frameSearch) judge(threads population, maps []mapping) error {
 		return err
 	}
 	for _, f := range s.traces {
+		if err := s.inTime(); err != nil {
+			return err
+		}
 		if alive, tid := inStacks(stacks, f.at); alive {
 			return s.describe(f, tid)
 		}

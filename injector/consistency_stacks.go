@@ -130,6 +130,9 @@ func (s *frameSearch) stacks(threads population, maps []mapping) ([]threadStack,
 		}
 	}
 	for _, block := range s.blocks {
+		if err := s.inTime(); err != nil {
+			return nil, err
+		}
 		bounds, guard, ok, err := s.stackOf(block)
 		if err != nil {
 			return nil, err

@@ -209,6 +209,21 @@ func TestStackConsistencyOfMuchMemory(t *testing.T) {
 	tg.ends()
 }
 
+// TestStackConsistencyIsBounded: memory that looks like stacks and frames without
+// end does not keep the process, or who looks at it, for longer than agreed.
+func TestStackConsistencyIsBounded(t *testing.T) {
+	f := newSitting(t, "stock")
+	tg := f.sitter(t, "forging")
+	began := time.Now()
+	rs, err := New(Options{Consistency: Stack, Wait: time.Nanosecond}).Apply(background(), only(tg.pid), f.sitting(t, 2))
+	r := result(t, Busy, rs, err)
+	if took := time.Since(began); took > 10*time.Second || r.Stopped > time.Second {
+		t.Errorf("took %v, stopped for %v: %s", took, r.Stopped, r.Reason)
+	}
+	tg.says("1001")
+	tg.ends()
+}
+
 func TestEndsCall(t *testing.T) {
 	for _, c := range []struct {
 		code []byte

@@ -178,12 +178,33 @@ static void fill(size_t size)
 	mmap(NULL, 16ul << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
+/* Memory that looks like control blocks of 60,000 threads, each with a stack of its own, and like 60,000 frames in
+ * each of them. */
+static void forge(void)
+{
+	const size_t n = 60000, size = n * 64 + 4096;
+	const unsigned char *code = (void *)answer;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	while (code[-5] != 0xe8) /* a call: what follows is a return address */
+		code++;
+	for (size_t i = 0; i < n; i++) {
+		void **block = (void **)(p + 4096 + i * 64);
+		block[0] = block[2] = block;
+		block[3] = p;
+		block[4] = (void *)((char *)block - p + 4096);
+		block[5] = NULL;
+		block[7] = (void *)code;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	char c;
 	kind = argv[1];
 	if (pipe(enter) || pipe(leave))
 		return 2;
+	if (is("forging"))
+		forge();
 	if (argc > 2)
 		fill(atoi(argv[2]));
 	answer(NOTHING);
