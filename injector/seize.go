@@ -3,7 +3,7 @@ package injector
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,15 +99,12 @@ func (t *tracer) seizeEach(pid int, tids []int) (bool, error) {
 // code of the process, and the request that it works on would end with an error
 // if it were stopped. Only processes that have mapped a ring are looked at.
 func (t *tracer) worksForKernel(pid, tid int) bool {
-	const (
-		ioWorker = 0x10 // PF_IO_WORKER (include/linux/sched.h, since Linux 5.12)
-		name     = "iou-"
-	)
 	if tid == pid || t.workers[tid] || !t.rings {
 		return t.workers[tid]
 	}
+	const ioWorker = 0x10 // PF_IO_WORKER (include/linux/sched.h)
 	st, err := readTaskStat(t.p.proc, pid, tid)
-	if err != nil || st.flags&ioWorker == 0 || !strings.HasPrefix(st.comm, name) {
+	if err != nil || st.flags&ioWorker == 0 || !kernelHasIOWorkers() {
 		return false
 	}
 	if t.workers == nil {
@@ -116,6 +113,19 @@ func (t *tracer) worksForKernel(pid, tid int) bool {
 	t.workers[tid] = true
 	return true
 }
+
+// kernelHasIOWorkers says whether this is Linux 5.12 or newer. Before, workers
+// were no threads of the process, and the flag meant that one is in a virtual
+// machine (PF_VCPU).
+var kernelHasIOWorkers = sync.OnceValue(func() bool {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	var major, minor int
+	n, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor)
+	return err == nil && n == 2 && (major > 5 || major == 5 && minor >= 12)
+})
 
 // ring says whether it is memory that an io_uring shares with the kernel.
 func (m mapping) ring() bool { return m.path == "anon_inode:[io_uring]" }

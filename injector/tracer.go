@@ -96,7 +96,7 @@ func traceThread(p *process, f func(*tracer) error, done chan<- traced) {
 		done <- r
 		return
 	}
-	t := &tracer{p: p, byID: make(map[int]*thread), judge: newJudge()}
+	t := &tracer{p: p, byID: make(map[int]*thread), judge: newJudge(), rings: slices.ContainsFunc(p.maps, mapping.ring)}
 	err := t.begin(f)
 	attached := slices.ContainsFunc(t.threads, func(th *thread) bool { return !th.gone })
 	done <- traced{err: err, tid: unix.Gettid(), attached: attached}
