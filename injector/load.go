@@ -60,14 +60,18 @@ func (j *job) loadImage(m match, namespaces []*linkList) (*image, error) {
 // (dlclose) while the target library stays: unlike dlopen, nothing counts the
 // reference.
 func (im *image) outlived(l *linkList, lib *object) error {
-	stays := startupScope(l.order)
-	own, err := closure(l.order, []*object{lib}, nil)
+	stays, err := closure(l.order, []*object{lib}, nil)
 	if err != nil {
 		return err
 	}
+	in := func(o *object) bool { return slices.Contains(stays, o) }
+	if !slices.ContainsFunc(im.owners, func(o *object) bool { return !in(o) }) {
+		return nil
+	}
+	stays = append(stays, startupScope(l.order)...)
 	for _, o := range im.owners {
 		flags, _ := o.file.DynamicValue(elf.DT_FLAGS_1)
-		if elf.DynFlag1(flags)&elf.DF_1_NODELETE == 0 && !slices.Contains(stays, o) && !slices.Contains(own, o) {
+		if elf.DynFlag1(flags)&elf.DF_1_NODELETE == 0 && !in(o) {
 			return blockedf("the live patch needs %s, which %s does not: it could be closed under the live patch's feet",
 				o.called(), lib.called())
 		}
