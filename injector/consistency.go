@@ -2,6 +2,7 @@ package injector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -51,7 +52,10 @@ func (u *inUse) Error() string { return u.reason }
 // Is makes it a case of errBusy.
 func (u *inUse) Is(target error) bool { return target == errBusy }
 
-// A waiter says how often, and how long, a process is tried whose code is in
+// isInUse says whether that is why a process was not changed.
+func (r *Result) isInUse() bool { return r != nil && errors.As(r.Err, new(*inUse)) }
+
+// A waiter says how often, and how long, processes are tried whose code is in
 // use. Everything runs meanwhile, and nothing is attached.
 type waiter struct {
 	deadline, began time.Time

@@ -189,6 +189,35 @@ func TestStackConsistencyWaits(t *testing.T) {
 	}
 }
 
+// TestStackConsistencyWaitsForAllAtOnce: many processes whose code is in use keep
+// nobody waiting longer than one.
+func TestStackConsistencyWaitsForAllAtOnce(t *testing.T) {
+	const processes, wait = 8, time.Second
+	f := newSitting(t, "stock")
+	two := f.sitting(t, 2)
+	var sel Selection
+	var targets []*target
+	for range processes {
+		tg := f.sitter(t, "blocked")
+		tg.tell("e", "in")
+		sel.PIDs, targets = append(sel.PIDs, tg.pid), append(targets, tg)
+	}
+	targets[0].tell("l", "out")
+	began := time.Now()
+	rs, err := New(Options{Consistency: Stack, Wait: wait, Timeout: time.Second, Jobs: 1}).Apply(background(), sel, two)
+	if took := time.Since(began); took > processes*wait/2 {
+		t.Errorf("took %v", took)
+	}
+	if err != nil || len(rs) != processes {
+		t.Fatalf("%d results, %v", len(rs), err)
+	}
+	for _, r := range rs {
+		if want := map[bool]Word{true: Applied, false: Busy}[r.PID == targets[0].pid]; r.Word != want {
+			t.Errorf("pid %d: %s %s, want %s", r.PID, r.Word, r.Reason, want)
+		}
+	}
+}
+
 // TestStackConsistencyOfMuchMemory: memory that was reserved is not looked
 // through; what was written is, up to a limit.
 func TestStackConsistencyOfMuchMemory(t *testing.T) {

@@ -112,7 +112,7 @@ func New(opts Options) *Injector {
 	if opts.Wait <= 0 {
 		opts.Wait = DefaultWait
 	}
-	return &Injector{opts: opts, files: newFileCache(), patience: patience + opts.Wait}
+	return &Injector{opts: opts, files: newFileCache(), patience: patience}
 }
 
 // Apply puts containers into force, in addition to those that are. Every
@@ -198,17 +198,18 @@ func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Re
 	}
 	op.sel = sel
 	results := make([]*Result, len(chosen))
-	g := errgroup.Group{}
-	g.SetLimit(in.opts.Jobs)
-	for i, c := range chosen {
-		g.Go(func() error {
-			if ctx.Err() == nil {
-				results[i] = in.patient(ctx, c, op, slices.Contains(sel.PIDs, c.pid))
-			}
-			return nil
-		})
+	left := make([]int, len(chosen))
+	for i := range left {
+		left[i] = i
 	}
-	_ = g.Wait() // the functions return no error
+	in.pass(ctx, op, chosen, left, results)
+	for w := in.newWaiter(); ; {
+		left = slices.DeleteFunc(left, func(i int) bool { return !results[i].isInUse() })
+		if len(left) == 0 || !w.again(ctx) {
+			break
+		}
+		in.pass(ctx, op, chosen, left, results)
+	}
 	var out []Result
 	for _, r := range results {
 		if r != nil {
@@ -216,6 +217,22 @@ func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Re
 		}
 	}
 	return out, ctx.Err()
+}
+
+// pass runs an operation once on some of the chosen processes.
+func (in *Injector) pass(ctx context.Context, op operation, chosen []candidate, which []int, results []*Result) {
+	g := errgroup.Group{}
+	g.SetLimit(in.opts.Jobs)
+	for _, i := range which {
+		c := chosen[i]
+		g.Go(func() error {
+			if ctx.Err() == nil {
+				results[i] = in.patient(ctx, c, op, slices.Contains(op.sel.PIDs, c.pid))
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no error
 }
 
 // patience is how long an operation on one process may take. Most take
@@ -249,14 +266,9 @@ func (in *Injector) patient(ctx context.Context, c candidate, op operation, aske
 // or that somebody traces is looked at again.
 func (in *Injector) one(ctx context.Context, c candidate, op operation, asked bool) *Result {
 	const tries, pause, doublings = 9, time.Millisecond, 5 // 0.16 s in all: some load libraries without pause
-	w := in.newWaiter()
 	for try := 1; ; try++ {
 		r, err := in.attempt(ctx, c, op, asked)
-		var used *inUse
-		if errors.As(err, &used) && w.again(ctx) {
-			try--
-			continue
-		} else if used != nil {
+		if errors.As(err, new(*inUse)) {
 			return r
 		}
 		var b blocked
