@@ -1,6 +1,11 @@
 package injector
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/lpbuild/lpbuild/livepatch"
+)
 
 // TestKilledWhileFunctionsRun kills lpctl at every system call that it makes
 // while it applies a container whose constructors and IFUNC resolvers the target
@@ -46,4 +51,39 @@ func thin(faults []fault) []fault {
 		out = append(out, ft)
 	}
 	return out
+}
+
+// TestKilledWhileComputingThreadIsLent kills lpctl at every ptrace request while
+// a thread that computes runs a resolver: what the stub restores by itself is all
+// that the thread has.
+func TestKilledWhileComputingThreadIsLent(t *testing.T) {
+	f := newFixture(t, "stock")
+	lpctl := f.killable(t)
+	c, next := f.callsResolved(t, "clobbers"), []*livepatch.Container{f.container(t, 3, "answer")}
+	start := func(t *testing.T) *target {
+		tg := f.startResolvers(t, "registers")
+		tg.hears("1")
+		return tg
+	}
+	k := killer{f: f, lpctl: lpctl, args: []string{"apply", filepath.Join(f.dir, c.Name)}, target: start}
+	killed := 0
+	for _, ft := range k.record(t) {
+		if ft.call != "ptrace" || ft.nth%rounds(2, 1) != 0 {
+			continue
+		}
+		tg := start(t)
+		if _, was := k.kill(t, tg, ft); was {
+			killed++
+		}
+		rs, err := New(Options{}).Replace(background(), only(tg.pid), next)
+		if err != nil || len(rs) != 1 || !rs[0].Word.OK() {
+			t.Fatalf("%v: afterwards: %+v, %v", ft, rs, err)
+		}
+		tg.hears("3")
+		tg.unharmed()
+		_ = tg.cmd.Process.Kill()
+	}
+	if killed < 10 {
+		t.Errorf("killed at only %d places", killed)
+	}
 }

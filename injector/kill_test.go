@@ -94,11 +94,16 @@ type killer struct {
 	next   *livepatch.Container
 	// from and to are what the target answers before and after the operation.
 	from, to string
+	// target starts another program than the fixture's, if set.
+	target func(*testing.T) *target
 }
 
 // prepared starts a target in the state before the operation.
 func (k *killer) prepared(t *testing.T) *target {
 	t.Helper()
+	if k.target != nil {
+		return k.target(t)
+	}
 	tg := k.f.start(t, 0, 3)
 	if k.before != nil {
 		rs, err := New(Options{}).Apply(background(), only(tg.pid), []*livepatch.Container{k.before})
@@ -144,19 +149,26 @@ func (k *killer) record(t *testing.T) []fault {
 	return faults
 }
 
+// kill runs the operation, killed at one place, and reports whether it came to that.
+func (k *killer) kill(t *testing.T, tg *target, ft fault) (output []byte, killed bool) {
+	t.Helper()
+	inject := fmt.Sprintf("inject=%s:signal=KILL:when=%d", ft.call, ft.nth)
+	cmd := k.command(tg, "-f", "-qq", "-o", "/dev/null", "-e", "trace="+ft.call, "-e", inject)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	killed = errors.As(err, &exit) && exit.Sys().(interface{ Signaled() bool }).Signaled()
+	if err != nil && !killed {
+		t.Fatalf("%v: %v\n%s", ft, err, out)
+	}
+	return out, killed
+}
+
 // try kills one run of the operation and reports whether it came to that.
 func (k *killer) try(t *testing.T, ft fault) bool {
 	t.Helper()
 	tg := k.prepared(t)
 	defer func() { _ = tg.cmd.Process.Kill() }()
-	inject := fmt.Sprintf("inject=%s:signal=KILL:when=%d", ft.call, ft.nth)
-	cmd := k.command(tg, "-f", "-qq", "-o", "/dev/null", "-e", "trace="+ft.call, "-e", inject)
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	killed := errors.As(err, &exit) && exit.Sys().(interface{ Signaled() bool }).Signaled()
-	if err != nil && !killed {
-		t.Fatalf("%v: %v\n%s", ft, err, out)
-	}
+	out, killed := k.kill(t, tg, ft)
 	answer := tg.settled()
 	if answer != k.from && answer != k.to {
 		t.Fatalf("%v: the target answers %s, neither %s nor %s", ft, answer, k.from, k.to)
