@@ -53,9 +53,9 @@ func TestEnvironments(t *testing.T) {
 		"changed-user",    // nothing is done by the process's own rights
 		"user-namespace",  // nothing is done by the process's own rights
 		"pid-namespace",   // its ids are those of the namespace from which it is looked at
-		"mount-namespace", // files are reached by what is mapped, not by name
+		"mount-namespace", // nothing is opened by a name that the process sees
 		"container",       // all of these together
-		"empty-root",      // files are reached by what is mapped, not by name; nothing is opened in the process
+		"empty-root",      // nothing is opened in the process
 		"locked",          // the region is mapped at once and as a whole, so that what is locked is what is used
 		"jit",             // memory without a file, executable as ours is, is not taken for ours
 		"jit-everywhere",  // regions keep apart from neighbours of the same kind, which the kernel would merge
@@ -122,6 +122,25 @@ func TestChroot(t *testing.T) {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 	tg := startTarget(t, cmd)
+	tg.backAndForth(set, 2)
+	rs, err := New(Options{}).Apply(background(), only(tg.pid), []*livepatch.Container{other.container(t, 3, "answer")})
+	result(t, NoPatchForBuild, rs, err)
+	tg.unharmed()
+	tg.ends()
+}
+
+// TestMountedOver: a library of which the name means another build to everybody
+// else is known by what is mapped.
+func TestMountedOver(t *testing.T) {
+	needsRoot(t)
+	f, other := newFixture(t, "stock"), newFixture(t, "padded")
+	set := []*livepatch.Container{f.container(t, 2, "answer")}
+	program := f.compileCase(t, "environment.c")
+	inside := filepath.Join(f.dir, "inside")
+	copyFile(t, f.library, inside)
+	replaceFile(t, other.library, f.library)
+	const mounted = `mount --bind "$0" "$1" && exec "$2" plain`
+	tg := startTarget(t, exec.Command("unshare", "-m", "--propagation", "private", "sh", "-c", mounted, inside, f.library, program))
 	tg.backAndForth(set, 2)
 	rs, err := New(Options{}).Apply(background(), only(tg.pid), []*livepatch.Container{other.container(t, 3, "answer")})
 	result(t, NoPatchForBuild, rs, err)

@@ -88,7 +88,7 @@ func TestThreadIn32BitCode(t *testing.T) {
 	tg.unharmed()
 	tg.ends()
 	tg = f.startCase(t, "environment.c", "alternating")
-	tg.backAndForth(set, rounds(50, 2000))
+	tg.backAndForth(set, rounds(20, 2000))
 	tg.unharmed()
 	tg.ends()
 	tg = f.startCase(t, "environment.c", "mixed-only")

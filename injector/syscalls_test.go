@@ -34,7 +34,8 @@ func (f *fixture) compileCase(t testing.TB, source string) string {
 // between.
 func (tg *target) backAndForth(set []*livepatch.Container, rounds int) {
 	tg.t.Helper()
-	injectors := []*Injector{New(Options{}), New(Options{Restore: true})}
+	const fullMachine = 5 * time.Second // where a thread waits long for a processor
+	injectors := []*Injector{New(Options{Timeout: fullMachine}), New(Options{Timeout: fullMachine, Restore: true})}
 	for i := range rounds {
 		in := injectors[i%2]
 		rs, err := in.Apply(background(), only(tg.pid), set)
