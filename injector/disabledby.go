@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/lpbuild/lpbuild/fnmatch"
+	"github.com/lpbuild/lpbuild/injector/fnmatch"
 )
 
 // The variables with which libpulp is told to keep live patches away from a

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/lpbuild/lpbuild/livepatch"
-	"github.com/lpbuild/lpbuild/trust"
+	"github.com/lpbuild/lpbuild/livepatch/trust"
 )
 
 // errNoSet says that the folder of the set does not exist.

@@ -4,7 +4,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lpbuild/lpbuild/cmd/internal/cli"
-	"github.com/lpbuild/lpbuild/packer"
+	"github.com/lpbuild/lpbuild/livepatch/packer"
 )
 
 func packCommand() *urfave.Command {

@@ -9,7 +9,7 @@ import (
 	"github.com/lpbuild/lpbuild/cmd/internal/cli"
 	"github.com/lpbuild/lpbuild/injector"
 	"github.com/lpbuild/lpbuild/livepatch"
-	"github.com/lpbuild/lpbuild/trust"
+	"github.com/lpbuild/lpbuild/livepatch/trust"
 )
 
 const about = `Shows, applies, reverts and replaces live patches in running processes, without a restart.

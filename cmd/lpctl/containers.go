@@ -9,7 +9,7 @@ import (
 
 	"github.com/lpbuild/lpbuild/cmd/internal/cli"
 	"github.com/lpbuild/lpbuild/livepatch"
-	"github.com/lpbuild/lpbuild/trust"
+	"github.com/lpbuild/lpbuild/livepatch/trust"
 )
 
 // containers reads what the arguments name; a folder means every *.so in it, in

@@ -14,7 +14,7 @@ import (
 var libpulpEnvironment = []row{
 	{name: "mprotect_patch", checks: "applied and reverted where a seccomp filter forbids mprotect to make memory executable", test: mprotectPatch},
 	{name: "mprotect_patch_access", checks: "the same with references to private variables", test: mprotectPatchAccess},
-	{name: "seccomp_disable", checks: "a constructor of the container is denied what a filter denies to the process; the filter stays in force", test: seccompDisable},
+	{name: "seccomp_disable", checks: "a constructor of the container is denied what a filter denies to the process, unless --disable-seccomp is given; the filter stays in force", test: seccompDisable},
 	{name: "constructor", checks: "the process has an allocator of its own, which the container's constructor uses, too", test: constructor},
 	{name: "cancel", checks: "pthread_cancel unwinds through functions of a patched library; a replacement through which it could not is refused with the reason", test: cancel},
 	{name: "exception_handling", checks: "the same for C++ exceptions", test: exceptionHandling},
@@ -77,6 +77,10 @@ func seccompDisable(tb testing.TB, e engine) {
 	p.answers("denied", "1")
 	e.revert(tb, p.pid)
 	p.answers("dozens 3", "36")
+	lifted := filtered(tb, e, n.library, "deny_mmap")
+	e.trigger(lifted, "--disable-seccomp", c)
+	lifted.answers("dozens 3", "-1")
+	lifted.answers("denied", "1")
 }
 
 func constructor(tb testing.TB, e engine) {

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/lpbuild/lpbuild/fnmatch"
+	"github.com/lpbuild/lpbuild/injector/fnmatch"
 	"github.com/lpbuild/lpbuild/livepatch"
-	"github.com/lpbuild/lpbuild/trust"
+	"github.com/lpbuild/lpbuild/livepatch/trust"
 )
 
 // A file is one container that trigger was given. failure says why it is none.

@@ -81,7 +81,7 @@ var known = []option{
 	{"root", 'R', "PREFIX", "Find ARG1 below `PREFIX` where it is not at its own place (trigger)", takes(func(o *options) *string { return &o.root })},
 	{"recursive", 0, "", "Search folders below as well (trigger)", sets(func(o *options) *bool { return &o.recursive })},
 	{"disable-summarization", 0, "", "Print every result, skipped ones too (trigger)", sets(func(o *options) *bool { return &o.noSummary })},
-	{"disable-seccomp", 0, "", "Accepted, means nothing here (trigger)", sets(func(o *options) *bool { return &o.noSeccomp })},
+	{"disable-seccomp", 0, "", "Lift the filter of the thread that runs constructors (trigger)", sets(func(o *options) *bool { return &o.noSeccomp })},
 	{"output", 'o', "FILE", "Write to `FILE`, - is standard output (extract)", takes(func(o *options) *string { return &o.output })},
 	{"debuginfo", 'd', "FILE", "Add the symbols of the debug file `FILE` (extract)", takes(func(o *options) *string { return &o.debugFile })},
 	{"livepatch", 'l', "LIVEPATCH", "Use the container `LIVEPATCH`, not the description's (packer)", takes(func(o *options) *string { return &o.livepatch })},

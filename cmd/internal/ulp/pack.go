@@ -8,7 +8,7 @@ import (
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 	"github.com/lpbuild/lpbuild/livepatch"
-	"github.com/lpbuild/lpbuild/packer"
+	"github.com/lpbuild/lpbuild/livepatch/packer"
 )
 
 // pack embeds the metadata of a description into its container.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/lpbuild/lpbuild/fnmatch"
 	"github.com/lpbuild/lpbuild/injector"
+	"github.com/lpbuild/lpbuild/injector/fnmatch"
 )
 
 // A selection is what -p and -u say: the processes to look at.
@@ -90,7 +90,7 @@ func (c *command) meansUser(dir string) bool {
 
 // injector makes the engine as the options want it.
 func (c *command) injector() *injector.Injector {
-	var opts injector.Options
+	opts := injector.Options{SuspendSeccomp: c.noSeccomp}
 	if c.checkStack {
 		opts.Consistency = injector.Stack
 		opts.Wait = min(injector.DefaultWait, c.timeout)

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
-	"github.com/lpbuild/lpbuild/packer"
+	"github.com/lpbuild/lpbuild/livepatch/packer"
 )
 
 // livepatchable says whether a library has the section that lists the NOPs of
