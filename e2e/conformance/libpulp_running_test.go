@@ -76,7 +76,7 @@ func deadlock(tb testing.TB, e engine) {
 		c := n.patch(tb, s, 1)
 		p := e.run(tb, asked)
 		p.answers("begin", "5")
-		for range rounds(6, 1000) {
+		for range rounds(6, 100) {
 			p.answers("all_go_on", "5")
 			e.apply(tb, p.pid, c)
 			p.answers("dozens 3", "-36")
@@ -130,7 +130,7 @@ func redzone(tb testing.TB, e engine) {
 	eachStyle(tb, func(s style) {
 		c := patch{source: "redzone", target: l, units: []string{"answer:answer_lp"}, style: s}.container(tb)
 		p := e.run(tb, computes)
-		for range rounds(8, 1000) {
+		for range rounds(8, 300) {
 			e.check(tb, p.pid, "NOT-APPLIED", c)
 			e.apply(tb, p.pid, c)
 			p.answers("", "10")
@@ -162,7 +162,7 @@ func syscallRestart(tb testing.TB, e engine) {
 	eachStyle(tb, func(s style) {
 		p := e.run(tb, asked)
 		p.answers("wait_in_calls", "6")
-		for range rounds(8, 1000) {
+		for range rounds(8, 300) {
 			e.apply(tb, p.pid, n.patch(tb, s, 1))
 			p.answers("dozens 3", "-36")
 			e.revert(tb, p.pid)
