@@ -317,16 +317,22 @@ func (l *loan) look() (bool, error) {
 }
 
 // withdraw makes sure that the thread is out of the stub that mapped memory,
-// and clears it. It reports false if the thread could not be stopped for that.
+// and clears it. The thread stays stopped, and a signal that it is about to
+// receive meets it at home. It reports false if it could not be stopped.
 func (l *loan) withdraw() (bool, error) {
-	if ok, err := l.t.hold(l.th); err != nil || !ok && !l.th.gone {
+	l.t.lender = l.th
+	if err := l.t.interrupt(l.th); err != nil {
 		return false, err
 	}
-	if l.th.stopped && !l.th.gone {
+	ok, err := l.t.wait(time.Now().Add(borrowLimit), func() bool { return l.th.stopped || l.th.gone })
+	if err != nil || !ok {
+		return false, err
+	}
+	if !l.th.gone {
 		if err := l.t.registers(l.th); err != nil {
 			return false, err
 		}
-		if l.stub.holds(l.th.regs.Rip) {
+		if !l.th.gone && l.stub.holds(l.th.regs.Rip) {
 			l.th.regs, l.th.dirty = l.original, true
 			if err := l.t.flush(l.th); err != nil {
 				return false, err
