@@ -15,11 +15,12 @@ import (
 const lockLimit = time.Second
 
 // lock keeps other injectors away from a process until close, or until this
-// program ends. It is an advisory lock (flock(2)) on the process's stat file in
+// program ends. It is an advisory lock (flock(2)) on a file of the process's in
 // procfs, which is one inode for all who open it while somebody has it open.
-// Procfs mounted elsewhere has another one: see job.claim.
+// Nobody but the process's user and root may open that one: others could keep it
+// locked. Procfs mounted elsewhere has another inode: see job.claim.
 func (p *process) lock(ctx context.Context) error {
-	f, err := openProc(filepath.Join(p.proc, strconv.Itoa(p.pid), "stat"), unix.O_RDONLY)
+	f, err := openProc(filepath.Join(p.proc, strconv.Itoa(p.pid), "personality"), unix.O_RDONLY)
 	if err != nil {
 		return fmt.Errorf("pid %d: %w", p.pid, procError(err))
 	}
