@@ -120,6 +120,11 @@ type cachedFile struct {
 	once     sync.Once
 	facts    *symbolFacts
 	factsErr error
+
+	// tail is where its code ends, as elfinfo.File.TextTail tells.
+	tailOnce  sync.Once
+	tail      uint64
+	tailBytes int
 }
 
 // readObjectFile reads what is needed of every mapped file; it owns r.
@@ -145,4 +150,10 @@ func (f *cachedFile) close() {
 func (f *cachedFile) symbols() (*symbolFacts, error) {
 	f.once.Do(func() { f.facts, f.factsErr = readSymbolFacts(f.file) })
 	return f.facts, f.factsErr
+}
+
+// textTail is TextTail of the file, which is read for the first process only.
+func (f *cachedFile) textTail() (vaddr uint64, n int) {
+	f.tailOnce.Do(func() { f.tail, f.tailBytes = f.file.TextTail() })
+	return f.tail, f.tailBytes
 }

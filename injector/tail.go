@@ -26,10 +26,10 @@ func (s tail) start() uint64 { return s.address + uint64(len(stubMagic)) }
 func tails(objs []*object) []tail {
 	var out []tail
 	for _, o := range objs {
-		if o.file == nil {
+		if o.cached == nil {
 			continue
 		}
-		vaddr, n := o.file.TextTail()
+		vaddr, n := o.cached.textTail()
 		pad := int(-vaddr & (stubAlign - 1))
 		if n-pad >= len(stubMagic)+64 {
 			out = append(out, tail{o.addr(vaddr) + uint64(pad), n - pad})
