@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -149,6 +150,9 @@ func exists(name string) (bool, error) {
 // and a bit.
 const maxEnvironment = 8 << 20
 
+// environments are kept: one is read for each process.
+var environments = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 8<<10)) }}
+
 // environment reads the values of some variables; of one that is there more than
 // once the first counts, as for getenv(3). What the process has written over the
 // place where it was is not known here.
@@ -158,12 +162,14 @@ func (j *job) environment(names ...string) (map[string]string, error) {
 		return nil, fmt.Errorf("pid %d: %w", j.p.pid, procError(err))
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxEnvironment))
-	if err != nil {
+	buf := environments.Get().(*bytes.Buffer)
+	defer environments.Put(buf)
+	buf.Reset()
+	if _, err := buf.ReadFrom(io.LimitReader(f, maxEnvironment)); err != nil {
 		return nil, fmt.Errorf("pid %d: environment: %w", j.p.pid, procError(err))
 	}
 	values := make(map[string]string)
-	for len(text) > 0 {
+	for text := buf.Bytes(); len(text) > 0; {
 		var line []byte
 		line, text, _ = bytes.Cut(text, []byte{0})
 		for _, name := range names {

@@ -12,7 +12,7 @@ import (
 // the busy ones then notice nothing.
 func (t *tracer) lenders() ([]int, error) {
 	const most = 64
-	tids, err := t.p.tasks()
+	tids, err := t.files.listTasks()
 	if err != nil {
 		return nil, err
 	}

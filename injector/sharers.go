@@ -2,8 +2,7 @@ package injector
 
 import (
 	"errors"
-	"fmt"
-	"os"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +53,7 @@ func (t *tracer) seizeSharers() error {
 
 // sharersOf attaches to the children of one process that share the memory.
 func (t *tracer) sharersOf(pid int) ([]int, error) {
-	tids, err := listTasks(t.p.proc, pid)
+	tids, err := t.tasksOf(pid)
 	if err != nil {
 		return nil, err
 	}
@@ -73,10 +72,23 @@ func (t *tracer) sharersOf(pid int) ([]int, error) {
 	return found, nil
 }
 
+// tasksOf lists the threads of the target, or of a process that shares its memory.
+func (t *tracer) tasksOf(pid int) ([]int, error) {
+	if pid == t.p.pid {
+		return t.files.listTasks()
+	}
+	return listTasks(t.p.proc, pid)
+}
+
 // children lists the child processes that one task has started; none where the
 // kernel has no such list (CONFIG_PROC_CHILDREN).
 func children(proc string, pid, tid int) []int {
-	text, err := os.ReadFile(fmt.Sprintf("%s/%d/task/%d/children", proc, pid, tid))
+	f, err := openProc(taskPath(proc, pid, tid, "children"), unix.O_RDONLY)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
 	if err != nil {
 		return nil
 	}
