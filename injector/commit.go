@@ -11,7 +11,6 @@ import (
 // carryOut reaches a goal: prepare, borrow, commit. A thread that could not be
 // brought to a safe place is tried again a few times.
 func (j *job) carryOut(g *goal) error {
-	const tries = 3
 	pr, err := j.prepare(g)
 	if err := errors.Join(err, j.ctx.Err()); err != nil {
 		return err
@@ -23,6 +22,7 @@ func (j *job) carryOut(g *goal) error {
 	if err := j.p.lock(j.ctx); err != nil {
 		return err
 	}
+	var control uint64
 	err = trace(j.p, func(t *tracer) error {
 		defer func() { j.result.Stopped = t.stopped }()
 		if err := j.claim(t); err != nil {
@@ -32,34 +32,42 @@ func (j *job) carryOut(g *goal) error {
 		if err != nil {
 			return err
 		}
+		control = c.controlAt
 		if done, err := j.switchOver(t, c, l); err != nil || done {
 			return err
 		}
-		for range tries {
-			if err = errors.Join(j.commit(t, c, l), t.letRun()); err == nil {
-				return nil
-			}
-			var b *busy
-			if !errors.As(err, &b) {
-				return err
-			}
-		}
-		return err
+		return j.insist(t, c, l)
 	})
 	if err != nil {
 		return err
 	}
 	j.result.Word, j.result.Reason = g.word, ""
-	return j.report()
+	return j.report(control)
 }
 
-// report reads back what is in force now.
-func (j *job) report() error {
-	maps, err := j.p.mappings()
-	if err != nil {
-		return err
+// insist commits, and tries again a few times where a thread does not stop or
+// can't be moved. All threads run afterwards.
+func (j *job) insist(t *tracer, c *composed, l *loan) error {
+	const tries = 3
+	var err error
+	for range tries {
+		if err = j.commit(t, c, l); err == nil {
+			return t.letGo() // nothing is left to write: nobody need stop again to be let go
+		}
+		err = errors.Join(err, t.letRun())
+		var b *busy
+		if !errors.As(err, &b) {
+			return err
+		}
 	}
-	if j.led, err = readLedger(j.p, maps); err != nil {
+	return err
+}
+
+// report reads back what is in force now, from the ledger whose control page
+// lies at an address.
+func (j *job) report(control uint64) error {
+	var err error
+	if j.led, err = readLedgerAt(j.p, control); err != nil {
 		return err
 	}
 	now, err := j.active()
@@ -73,7 +81,7 @@ func (j *job) report() error {
 // claim attaches to the process's first thread, which keeps every other tracer
 // away, and checks that nobody has changed the ledger since it was read.
 func (j *job) claim(t *tracer) error {
-	tids, err := j.p.tasks()
+	tids, err := t.files.listTasks()
 	if err != nil {
 		return err
 	}
