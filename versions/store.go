@@ -203,11 +203,11 @@ func (s *Store) tree(ctx context.Context, k kind, p *rpmfile.Package, sum string
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lockTree(dir)
+	lock, err := lockTree(dir)
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	defer lock.Close()
 	old, err := readTree(dir)
 	if err == nil && hasAll(old, need) { // somebody else's work while we waited
 		return filepath.Join(dir, "root"), nil
@@ -237,7 +237,7 @@ func hasAll(m *manifest, need []string) bool {
 
 // lockTree lets one writer at a time, of this process or another, at a tree.
 // The lock goes with the descriptor, so a writer that dies leaves none.
-func lockTree(dir string) (unlock func() error, err error) {
+func lockTree(dir string) (*os.File, error) {
 	f, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return nil, err
@@ -251,7 +251,7 @@ func lockTree(dir string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: lock: %w", f.Name(), err), f.Close())
 	}
-	return f.Close, nil
+	return f, nil
 }
 
 // replaceDir puts tmp in the place of dir. Where there is a dir already the two
