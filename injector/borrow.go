@@ -15,6 +15,10 @@ type loan struct {
 	// original are the registers to go back to.
 	original unix.PtraceRegs
 	stub     tail
+	// storing is where a switchover's stub stores.
+	storing span
+	// held are signals that came meanwhile, to be sent again.
+	held []unix.Signal
 }
 
 // borrowLimit is how long one borrowed thread may take to come back.

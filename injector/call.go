@@ -34,8 +34,6 @@ type remoteRun struct {
 	deadline time.Time
 	// group: the thread is in a job-control stop, and shall stay in it.
 	group bool
-	// held are signals that came meanwhile, to be sent again.
-	held []unix.Signal
 	// functions are what it calls, failure says why one of them did not return.
 	functions []remoteFunction
 	failure   string
@@ -282,9 +280,7 @@ func (r *remoteRun) finish(rules callRules) ([]uint64, error) {
 	if rules.suspendSeccomp {
 		err = errors.Join(err, r.options(false))
 	}
-	for _, sig := range r.held {
-		err = errors.Join(err, unix.Tgkill(r.th.pid, r.th.tid, sig))
-	}
+	err = errors.Join(err, r.sendHeld())
 	results, e := r.w.results(r.t.p)
 	if err := errors.Join(err, e, r.t.release(r.th)); err != nil {
 		return nil, err

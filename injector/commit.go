@@ -28,6 +28,9 @@ func (j *job) carryOut(g *goal) error {
 		if err := j.claim(t); err != nil {
 			return err
 		}
+		if err := j.clearLeftBehind(t); err != nil {
+			return err
+		}
 		c, l, err := j.establish(t, pr)
 		if err != nil {
 			return err

@@ -123,13 +123,18 @@ func (t *tracer) clearUnused(stub tail, err error) error {
 
 // rooms are the places for stubs in the regions of a process.
 func (c *composed) rooms(j *job) []tail {
-	var out []tail
 	if c.room.size > 0 {
-		out = append(out, c.room)
+		return append([]tail{c.room}, j.rooms()...)
 	}
+	return j.rooms()
+}
+
+// rooms are those in the regions of earlier operations.
+func (j *job) rooms() []tail {
 	if j.led == nil {
-		return out
+		return nil
 	}
+	var out []tail
 	for _, r := range j.led.records {
 		m, ok := findMapping(j.maps, r.Room)
 		if ok && m.ourCode() && r.Room+roomSize <= m.end {
@@ -168,29 +173,88 @@ func (t *tracer) runSwitch(s switchover, tid int, stub tail) (bool, error) {
 	if th.group {
 		return false, nil // stopped by job control, as everybody else is
 	}
+	l, mask, err := t.intoSwitch(th, s, stub)
+	if err != nil {
+		return false, notFiltered(err)
+	}
+	return l.drive(s, mask)
+}
+
+// intoSwitch prepares to send a stopped thread into a switchover's stub, and
+// gives the signals that it blocks by itself.
+func (t *tracer) intoSwitch(th *thread, s switchover, stub tail) (*loan, uint64, error) {
 	mask, err := signalMask(th.tid)
 	if err != nil {
-		return false, errors.Join(th.lost("read the signal mask", err), t.release(th))
+		return nil, 0, errors.Join(th.lost("read the signal mask", err), t.release(th))
 	}
 	l := &loan{t: t, th: th, original: th.regs, stub: stub}
 	data := s.data(mask)
 	calls := s.calls(stub.start())
 	assemble := func(resume *unix.PtraceRegs) []byte { return assembleSwitch(s.words, calls, resume) }
-	if err := t.permits(th, calls, stub.start()+uint64(len(data)), assemble); err != nil {
-		return false, errors.Join(notFiltered(err), t.release(th))
+	entry := stub.start() + uint64(len(data))
+	if err := t.permits(th, calls, entry, assemble); err != nil {
+		return nil, 0, errors.Join(err, t.release(th))
 	}
-	if err := l.enter(data, assemble); err != nil {
+	l.storing = storing(s.words, calls, entry)
+	return l, mask, l.enter(data, assemble)
+}
+
+// drive lets a thread run that is in a switchover's stub, and reports whether all
+// was stored. If so, or if there is no error, it is out of there afterwards.
+func (l *loan) drive(s switchover, mask uint64) (bool, error) {
+	if err := l.t.resume(l.th, unix.PTRACE_CONT); err != nil {
 		return false, err
 	}
-	if err := t.resume(th, unix.PTRACE_CONT); err != nil {
-		return false, err
-	}
+	const most = 4
 	done, err := l.stored(s)
+	for try := 0; err == nil && !done && try < most; try++ {
+		again, e := l.goOn()
+		if err = e; err != nil || !again {
+			break
+		}
+		done, err = l.stored(s)
+	}
 	if err != nil || !done {
 		return false, errors.Join(err, l.recall(mask))
 	}
-	t.measure()
-	return true, l.leave(mask)
+	l.t.measure()
+	return true, errors.Join(l.leave(mask), l.sendHeld())
+}
+
+// goOn lets a thread run on that was stopped between two stores: taken home from
+// there it would leave half a change. A signal for it waits until it is home. It
+// reports false if it is elsewhere.
+func (l *loan) goOn() (bool, error) {
+	if !l.th.stopped || l.th.gone {
+		return false, nil
+	}
+	if err := l.t.registers(l.th); err != nil || l.th.gone || !l.betweenStores() {
+		return false, err
+	}
+	if l.th.signal != 0 {
+		l.held = append(l.held, l.th.signal)
+	}
+	l.th.signal, l.th.group = 0, false
+	return true, l.t.resume(l.th, unix.PTRACE_CONT)
+}
+
+// betweenStores says whether a stopped thread has made some of a switchover's
+// stores, can make the others, and has yet to.
+func (l *loan) betweenStores() bool {
+	pc := l.th.regs.Rip
+	return pc > l.storing.start && pc < l.storing.end && (l.th.signal == 0 || !causedByCode(l.th.tid))
+}
+
+// sendHeld sends the signals again that were held back.
+func (l *loan) sendHeld() error {
+	var err error
+	for _, sig := range l.held {
+		if e := unix.Tgkill(l.th.pid, l.th.tid, sig); !errors.Is(e, unix.ESRCH) {
+			err = errors.Join(err, e)
+		}
+	}
+	l.held = nil
+	return err
 }
 
 // stored waits until the control page has the new sequence number; false if
@@ -238,7 +302,7 @@ func (l *loan) recall(mask uint64) error {
 		}
 	}
 	_, err := l.putBack(mask)
-	return err
+	return errors.Join(err, l.sendHeld())
 }
 
 // putBack lets a stopped thread run on, with its own registers and signal mask
@@ -251,6 +315,9 @@ func (l *loan) putBack(mask uint64) (bool, error) {
 		return false, err
 	}
 	inside := l.stub.holds(l.th.regs.Rip)
+	if inside && l.betweenStores() {
+		return true, errors.Join(busyf("thread %d is held between two stores", l.th.tid), l.t.release(l.th))
+	}
 	if inside {
 		if l.th.signal != 0 && causedByCode(l.th.tid) {
 			l.th.signal = 0 // the stub's, not the process's

@@ -10,6 +10,13 @@ import (
 // bytes: magic and data, four calls, the stores, the registers and the jump.
 func switchSize(n int) int { return 24 + 4*80 + 20*n + 128 }
 
+// storing is where in the stub's code, which begins at entry, the stores lie.
+func storing(words []store, calls []remoteCall, entry uint64) span {
+	const leave, each = 7, 20
+	start := entry + uint64(len(appendCall(appendCall(nil, calls[0]), calls[1]))+2*leave)
+	return span{start, start + uint64(each*len(words))}
+}
+
 // assembleSwitch gives the code of a switchover's stub: block signals, make the
 // page writable, store, make it readable, restore the signal mask, restore all
 // registers and return. Where the first call fails nothing is done, where the

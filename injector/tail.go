@@ -71,6 +71,42 @@ func (t *tracer) freeTail(room []tail, size int) (tail, error) {
 	return dirty[0], errors.Join(err, t.letRun())
 }
 
+// clearLeftBehind clears the stubs that killed injectors have left in a process
+// with a ledger. A thread may be in one still, frozen or waiting for a processor;
+// and what a switchover's stub has yet to store must not meet a control page
+// that was changed meanwhile.
+func (j *job) clearLeftBehind(t *tracer) error {
+	if j.led == nil {
+		return nil
+	}
+	left, err := t.leftBehind(append(j.rooms(), tails(j.objs)...))
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	outside := func(pc uint64) bool {
+		return !slices.ContainsFunc(left, func(s tail) bool { return s.holds(pc) })
+	}
+	if err = t.stopAll(time.Now().Add(borrowLimit), outside); err == nil {
+		err = t.sweep(left)
+	}
+	return errors.Join(err, t.letRun())
+}
+
+// leftBehind are those rooms that have a stub in them.
+func (t *tracer) leftBehind(room []tail) ([]tail, error) {
+	var out []tail
+	magic := make([]byte, len(stubMagic))
+	for _, s := range room {
+		switch err := t.p.readAt(magic, s.address); {
+		case errors.Is(err, ErrGone):
+			return nil, err
+		case err == nil && string(magic) == stubMagic:
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
 // sweep clears stubs left behind. Precondition: all threads are stopped.
 func (t *tracer) sweep(dirty []tail) error {
 	for _, s := range dirty {
@@ -90,19 +126,31 @@ func (t *tracer) sweep(dirty []tail) error {
 	return nil
 }
 
-// uses says whether a stopped thread is inside a stub, or a signal handler of
-// it will return there.
+// uses says whether a thread is inside a stub, or a signal handler of it will
+// return there.
 func (t *tracer) uses(th *thread, s tail) (bool, error) {
-	if !th.stopped || th.gone {
+	if th.gone {
 		return false, nil
 	}
-	if s.holds(th.regs.Rip) {
+	pc, sp := th.regs.Rip, th.regs.Rsp
+	if !th.stopped {
+		var running bool
+		var err error
+		_, sp, pc, running, err = taskSyscall(t.p.proc, th.pid, th.tid)
+		switch {
+		case errors.Is(err, ErrGone):
+			return false, nil
+		case err != nil || running:
+			return running, err
+		}
+	}
+	if s.holds(pc) {
 		return true, nil
 	}
 	if !t.mayBeInHandler(th) {
 		return false, nil
 	}
-	frames, err := t.signalFrames(th.regs.Rsp, t.p.maps, time.Now().Add(borrowLimit))
+	frames, err := t.signalFrames(sp, t.p.maps, time.Now().Add(borrowLimit))
 	return slices.ContainsFunc(frames, func(f signalFrame) bool { return s.holds(f.pc) }), err
 }
 
