@@ -35,16 +35,6 @@ func newFileCache() *fileCache {
 	return &fileCache{files: make(map[fileKey]*cachedFile), layouts: make(map[string]*layout)}
 }
 
-// close closes the files. Objects that use them must not be used any more.
-func (c *fileCache) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, f := range c.files {
-		f.close()
-	}
-	clear(c.files)
-}
-
 // errNotRegular: a device or the like is mapped.
 var errNotRegular = errors.New("not a regular file")
 

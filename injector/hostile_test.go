@@ -174,7 +174,7 @@ func (s *scene) prepare(c *livepatch.Container) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	sc, err := newScope(s.p, order, l.file.Needed())
+	sc, err := baseScope(s.p, order, l.file.Needed())
 	if err != nil {
 		return nil, err
 	}

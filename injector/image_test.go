@@ -136,7 +136,7 @@ func (s *scene) image(c *livepatch.Container, target string) (*image, []*object,
 	if err != nil {
 		return nil, nil, err
 	}
-	sc, err := newScope(s.p, order, f.file.Needed())
+	sc, err := baseScope(s.p, order, f.file.Needed())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -217,7 +217,7 @@ func symbolAt(im *image, w word) string {
 func TestLookupAgreesWithDlvsym(t *testing.T) {
 	s := newScene(t)
 	_, order := loaded(t, s.in, s.p)
-	sc, err := newScope(s.p, order, nil)
+	sc, err := baseScope(s.p, order, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ long patched(void) { return *private_value + *(long *)__tls_get_addr(&ti); }
 func TestModuleOfLibc(t *testing.T) {
 	s := newScene(t)
 	_, order := loaded(t, s.in, s.p)
-	sc, err := newScope(s.p, order, nil)
+	sc, err := baseScope(s.p, order, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

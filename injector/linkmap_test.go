@@ -89,7 +89,7 @@ func TestLibrariesLoadedLater(t *testing.T) {
 		symbol string
 		found  bool
 	}{{"local", false}, {"global", true}, {"puts", true}} {
-		sc, err := newScope(p, order, nil)
+		sc, err := baseScope(p, order, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,14 +98,14 @@ func TestLibrariesLoadedLater(t *testing.T) {
 			t.Errorf("%s: %v, want found = %v", tt.symbol, err, tt.found)
 		}
 	}
-	sc, err := newScope(p, order, []string{"liblocal.so.1"})
+	sc, err := baseScope(p, order, []string{"liblocal.so.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, _, o, err := sc.lookup("local", ""); err != nil || o.soname != "liblocal.so.1" {
 		t.Errorf("local as a needed library's symbol: %v", err)
 	}
-	if _, err := newScope(p, order, []string{"libabsent.so.1"}); !errors.As(err, new(blocked)) ||
+	if _, err := baseScope(p, order, []string{"libabsent.so.1"}); !errors.As(err, new(blocked)) ||
 		!strings.Contains(err.Error(), "libabsent.so.1") {
 		t.Errorf("a library that is not loaded gives %v", err)
 	}
@@ -137,7 +137,7 @@ func TestReplacedAndDeletedFiles(t *testing.T) {
 			if i < 0 {
 				t.Fatalf("not found among %v", names(order))
 			}
-			sc, err := newScope(p, order, nil)
+			sc, err := baseScope(p, order, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -45,7 +45,7 @@ func (j *job) loadImage(m match, namespaces []*linkList) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	sc, err := newScopeIn(j.p, namespaces[i], layout.file.Needed())
+	sc, err := newScope(j.p, namespaces[i], layout.file.Needed())
 	if err != nil {
 		return nil, err
 	}

@@ -25,19 +25,9 @@ type scope struct {
 }
 
 // newScope makes the scope for a library with these DT_NEEDED entries in the
-// base namespace, which has the objects of order. All of them, and what they
-// need, must be loaded already; else it is blocked.
-func newScope(p *process, order []*object, needed []string) (*scope, error) {
-	l := linkList{}
-	if p.links != nil {
-		l = *p.links
-	}
-	l.order = order
-	return newScopeIn(p, &l, needed)
-}
-
-// newScopeIn does the same in the namespace of a list.
-func newScopeIn(p *process, l *linkList, needed []string) (*scope, error) {
+// namespace of a list. All of them, and what they need, must be loaded already;
+// else it is blocked.
+func newScope(p *process, l *linkList, needed []string) (*scope, error) {
 	if len(l.order) == 0 {
 		return nil, blockedf("it has no loaded objects")
 	}
@@ -224,19 +214,6 @@ func (s *scope) checkUnique(d definition) error {
 		}
 	}
 	return nil
-}
-
-// lookup finds what a reference to name, with a version or "", is bound to:
-// its address in the process (for a TLS symbol its offset in the owner's TLS
-// block), the symbol and the object that defines it. errNoSymbol means that
-// nothing in scope does: a weak reference is then 0.
-func (s *scope) lookup(name, version string) (addr uint64, sym elfinfo.Symbol, owner *object, err error) {
-	d, err := s.bind(reference{name: name, version: version})
-	if err != nil {
-		return 0, elfinfo.Symbol{}, nil, err
-	}
-	addr, err = s.address(d)
-	return addr, d.sym, d.owner, err
 }
 
 // address is where a definition is in the process.
