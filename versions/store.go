@@ -48,9 +48,6 @@ func OpenStore(dir string) (*Store, error) {
 	return &Store{dir: dir}, err
 }
 
-// Dir is the store's folder.
-func (s *Store) Dir() string { return s.dir }
-
 func (s *Store) metadata() string { return filepath.Join(s.dir, "metadata") }
 
 func (s *Store) rpmPath(sha256 string) string { return filepath.Join(s.dir, "rpms", sha256+".rpm") }

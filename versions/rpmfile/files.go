@@ -2,7 +2,6 @@ package rpmfile
 
 import (
 	"fmt"
-	"io/fs"
 	"math"
 	"path"
 	"strings"
@@ -66,9 +65,6 @@ func (f *File) Symlink() bool { return f.Mode&modeType == modeSymlink }
 
 // Dir says that it is a directory.
 func (f *File) Dir() bool { return f.Mode&modeType == modeDir }
-
-// Perm gives the permission bits as fs.FileMode, without set-id bits.
-func (f *File) Perm() fs.FileMode { return fs.FileMode(f.Mode & 0o777) }
 
 // Files returns the header's file list in its order. The error wraps
 // ErrFormat or ErrUnsafePath.

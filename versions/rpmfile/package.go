@@ -130,9 +130,6 @@ func (p *Package) readIdentity() error {
 	return n.Validate()
 }
 
-// Name is the file name that the package was opened by.
-func (p *Package) Name() string { return p.name }
-
 // NEVRA identifies the package.
 func (p *Package) NEVRA() NEVRA { return p.nevra }
 
