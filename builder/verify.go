@@ -59,8 +59,8 @@ func (r *resolver) prove(s elfinfo.Symbol) error {
 	return nil
 }
 
-// startupWarnings names what only a dynamic loader would do for a container.
-// An injector that runs nobody's code in the target cannot, and refuses.
+// startupWarnings names what only a dynamic loader would do for a container. An
+// injector does not, unless the container asks for it, and refuses.
 func startupWarnings(name string, data []byte) ([]string, error) {
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
