@@ -1,6 +1,6 @@
 // Package injector applies live patches to running processes, reverts and
-// replaces them: without a restart, a preloaded library or code of anybody else
-// running in the target.
+// replaces them, without a restart or a preloaded library. docs/injector.md
+// explains how, and why that is safe.
 //
 // # How
 //
@@ -13,17 +13,21 @@
 //     a free place within reach of the library and relocate everything for it.
 //  2. Borrow, with one thread stopped for a moment: a stub of ours in unused
 //     room behind some library's code maps the memory and puts the thread back
-//     by itself; then the prepared bytes are written.
-//  3. Commit, with every thread stopped: detours are installed, each leading to
-//     the old code through its slot; then one write of the control page, which
-//     holds all slots and what is active, turns all of them at once.
+//     by itself; then the prepared bytes are written. Resolvers and constructors
+//     that have to run are called by another stub.
+//  3. Change. Where all detours are in place a borrowed thread stores the slots
+//     through which they lead (switchover). Else every thread is stopped (commit)
+//     and detours are installed, each leading to the old code through its slot;
+//     then one write of the control page, which holds all slots and what is
+//     active, turns all of them at once.
 //
 // # Invariants
 //
 //   - A process is known by pidfd, start time and address space, never by pid alone.
 //   - Whenever this program is killed, the target runs on, wholly old or wholly
-//     new: a single write within one page separates the two, threads run on when
-//     their tracer dies, and a thread in a stub finds its way home alone.
+//     new: a single write within one page separates the two, or stores that a
+//     stub makes to the end; threads run on when their tracer dies, and a thread
+//     in a stub finds its way home alone.
 //   - Bytes are changed only if they are what the container recorded, and
 //     restored only if they are what was written.
 //   - Everything read from a process is hostile: bounded, checked, never followed
@@ -123,7 +127,7 @@ func (in *Injector) Apply(ctx context.Context, sel Selection, set []*livepatch.C
 }
 
 // Replace puts containers into force instead of all earlier ones for the same
-// libraries or of the same patch sets, in one stop. Processes in which earlier
+// libraries or of the same patch sets, in one change. Processes in which earlier
 // ones are in force but none of these is for their build are reverted.
 func (in *Injector) Replace(ctx context.Context, sel Selection, set []*livepatch.Container) ([]Result, error) {
 	return in.each(ctx, sel, operation{kind: opReplace, set: set, restore: in.opts.Restore})
@@ -156,8 +160,8 @@ func (in *Injector) Check(ctx context.Context, sel Selection, set []*livepatch.C
 }
 
 // Status tells which live patches are in force: APPLIED, with the list, or
-// NOT-APPLIED. Where every process is selected, only those with a ledger get a
-// result.
+// NOT-APPLIED. Unless Selection.All asks for more, only those with a ledger get a
+// result, and those selected by their ids.
 func (in *Injector) Status(ctx context.Context, sel Selection) ([]Result, error) {
 	return in.each(ctx, sel, operation{kind: opStatus})
 }
