@@ -16,9 +16,9 @@ import (
 func farFixture(t *testing.T, entry string, args ...string) (f *fixture, ofLibrary, ofProgram *livepatch.Container) {
 	t.Helper()
 	f = newFixture(t, entry)
-	line := append([]string{"-O2", "-g", "-pthread", "-o", f.program, "testdata/target.c", "testdata/far.c", f.library, "-Wl,-rpath," + f.dir},
+	line := append([]string{"-O2", "-g", "-pthread", "-o", f.program, "testdata/target.c", "testdata/far.c", f.library, "-Wl,-rpath,$ORIGIN"},
 		entryFlags[entry]...)
-	run(t, "gcc", append(line, args...)...)
+	gcc(t, append(line, args...)...)
 	program, err := elfinfo.Open(f.program)
 	if err != nil {
 		t.Fatal(err)

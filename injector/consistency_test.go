@@ -17,8 +17,8 @@ func newSitting(t testing.TB, entry string) *fixture {
 	f := &fixture{dir: t.TempDir()}
 	f.library, f.program = filepath.Join(f.dir, "libanswer.so.1"), filepath.Join(f.dir, "sitter")
 	args := append([]string{"-O2", "-g", "-fPIC", "-shared", "-Wl,-soname,libanswer.so.1", "-o", f.library}, entryFlags[entry]...)
-	run(t, "gcc", append(args, "testdata/sitting.c")...)
-	run(t, "gcc", "-O2", "-pthread", "-rdynamic", "-o", f.program, "testdata/sitter.c", f.library, "-Wl,-rpath,"+f.dir)
+	gcc(t, append(args, "testdata/sitting.c")...)
+	gcc(t, "-O2", "-pthread", "-rdynamic", "-o", f.program, "testdata/sitter.c", f.library, "-Wl,-rpath,$ORIGIN")
 	lib, err := elfinfo.Open(f.library)
 	if err != nil {
 		t.Fatal(err)

@@ -258,7 +258,7 @@ int answer_lp(void) { return 2; }`, "answer:answer_lp")
 // asked for; afterwards the filter is in force as before.
 func TestConstructorUnderSeccomp(t *testing.T) {
 	f := newFixture(t, "stock")
-	program := f.once(t, "sandboxed", "testdata/sandboxed.c", f.library, "-Wl,-rpath,"+f.dir)
+	program := f.once(t, "sandboxed", "testdata/sandboxed.c", f.library, "-Wl,-rpath,$ORIGIN")
 	c := packed(t, f.library, `
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -121,6 +121,7 @@ func TestChroot(t *testing.T) {
 	cmd := exec.Command(program, "plain")
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	cmd.Env = append(os.Environ(), "LD_ORIGIN_PATH="+f.dir) // $ORIGIN takes /proc
 	tg := startTarget(t, cmd)
 	tg.backAndForth(set, 2)
 	rs, err := New(Options{}).Apply(background(), only(tg.pid), []*livepatch.Container{other.container(t, 3, "answer")})

@@ -17,7 +17,7 @@ import (
 func (f *fixture) startHard(t testing.TB, name string) *target {
 	t.Helper()
 	program := filepath.Join(f.dir, "hard")
-	run(t, "gcc", "-O2", "-pthread", "-o", program, "testdata/hard.c", f.library, "-Wl,-rpath,"+f.dir)
+	gcc(t, "-O2", "-pthread", "-o", program, "testdata/hard.c", f.library, "-Wl,-rpath,$ORIGIN")
 	return startTarget(t, exec.Command(program, name))
 }
 

@@ -26,7 +26,7 @@ func TestHostileTargets(t *testing.T) {
 	lpctl := filepath.Join(f.dir, "lpctl")
 	run(t, "go", "build", "-o", lpctl, "../cmd/lpctl")
 	program := filepath.Join(f.dir, "hostile")
-	run(t, "gcc", "-O2", "-pthread", "-o", program, "testdata/hostile.c", f.library, "-Wl,-rpath,"+f.dir)
+	gcc(t, "-O2", "-pthread", "-o", program, "testdata/hostile.c", f.library, "-Wl,-rpath,$ORIGIN")
 	c := f.container(t, 2, "answer")
 	for _, tt := range []struct {
 		how   string

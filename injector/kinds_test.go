@@ -57,7 +57,7 @@ func TestStaticallyLinkedPrograms(t *testing.T) {
 	for name, flags := range map[string][]string{"static": {"-static"}, "static-pie": {"-static-pie", "-fPIE"}} {
 		t.Run(name, func(t *testing.T) {
 			program := filepath.Join(f.dir, name)
-			run(t, "gcc", append(flags, "-O2", "-pthread", "-o", program, "testdata/environment.c", "testdata/answer.c")...)
+			gcc(t, append(flags, "-O2", "-pthread", "-o", program, "testdata/environment.c", "testdata/answer.c")...)
 			tg := startTarget(t, exec.Command(program, "plain"))
 			tg.refused(set, "statically linked")
 			tg.says(old)
@@ -70,7 +70,7 @@ func TestProgramOf32Bits(t *testing.T) {
 	f := newFixture(t, "stock")
 	set := []*livepatch.Container{f.container(t, 2, "answer")}
 	program := filepath.Join(f.dir, "compat32")
-	run(t, "gcc", "-m32", "-O2", "-nostdlib", "-static", "-fno-stack-protector", "-fno-pic", "-no-pie", "-o", program, "testdata/compat32.c")
+	gcc(t, "-m32", "-O2", "-nostdlib", "-static", "-fno-stack-protector", "-fno-pic", "-no-pie", "-o", program, "testdata/compat32.c")
 	tg := startTarget(t, exec.Command(program))
 	tg.refused(set, "it is no x86-64 program")
 	tg.ends()
@@ -115,7 +115,7 @@ func TestMusl(t *testing.T) {
 		program := filepath.Join(f.dir, c.name)
 		args := []string{"-O2", "-pthread", "-o", program, c.source}
 		if c.name == "linked" {
-			args = append(args, f.library, "-Wl,-rpath,"+f.dir)
+			args = append(args, f.library, "-Wl,-rpath,$ORIGIN")
 		}
 		run(t, "musl-gcc", args...)
 		for source, want := range map[string]string{

@@ -18,7 +18,7 @@ func later(t *testing.T, libraries ...string) *target {
 func laterProgram(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "later")
-	run(t, "gcc", "-O2", "-o", program, "testdata/later.c")
+	gcc(t, "-O2", "-o", program, "testdata/later.c")
 	return program
 }
 

@@ -14,7 +14,7 @@ import (
 func (f *fixture) namespaces(t *testing.T, env ...string) *target {
 	t.Helper()
 	program := filepath.Join(f.dir, "namespaces")
-	run(t, "gcc", "-O2", "-o", program, "testdata/namespaces.c")
+	gcc(t, "-O2", "-o", program, "testdata/namespaces.c")
 	cmd := exec.Command(program, f.library)
 	cmd.Env = append(os.Environ(), env...)
 	return startTarget(t, cmd)

@@ -33,7 +33,7 @@ func (f *fixture) startResolvers(t testing.TB, name string) *target {
 	if name == "registers" {
 		source = "testdata/registers.c"
 	}
-	program := f.once(t, name, "-pthread", source, f.library, "-Wl,-rpath,"+f.dir)
+	program := f.once(t, name, "-pthread", source, f.library, "-Wl,-rpath,$ORIGIN")
 	cmd := exec.Command(program, name)
 	cmd.Env = append(os.Environ(), "LD_PRELOAD="+library)
 	return startTarget(t, cmd)
@@ -44,7 +44,7 @@ func (f *fixture) once(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	file := filepath.Join(f.dir, name)
 	if _, err := os.Stat(file); err != nil {
-		run(t, "gcc", append([]string{"-O2", "-o", file}, args...)...)
+		gcc(t, append([]string{"-O2", "-o", file}, args...)...)
 	}
 	return file
 }

@@ -14,7 +14,7 @@ import (
 func (f *fixture) startCycle(t *testing.T) *target {
 	t.Helper()
 	program := filepath.Join(f.dir, "cycle")
-	run(t, "gcc", "-O2", "-pthread", "-o", program, "testdata/cycle.c", f.library, "-Wl,-rpath,"+f.dir)
+	gcc(t, "-O2", "-pthread", "-o", program, "testdata/cycle.c", f.library, "-Wl,-rpath,$ORIGIN")
 	return startTarget(t, exec.Command(program, strconv.Itoa(runtime.NumCPU())))
 }
 

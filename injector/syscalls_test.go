@@ -23,8 +23,8 @@ func (f *fixture) compileCase(t testing.TB, source string) string {
 	t.Helper()
 	program := filepath.Join(f.dir, strings.TrimSuffix(source, ".c"))
 	if _, err := os.Stat(program); err != nil {
-		run(t, "gcc", "-O2", "-Wall", "-Werror", "-pthread", "-o", program, "testdata/"+source, f.library,
-			"-Wl,-rpath,"+f.dir)
+		gcc(t, "-O2", "-Wall", "-Werror", "-pthread", "-o", program, "testdata/"+source, f.library,
+			"-Wl,-rpath,$ORIGIN")
 	}
 	return program
 }

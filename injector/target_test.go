@@ -40,7 +40,7 @@ func newFixture(t testing.TB, entry string) *fixture {
 	t.Helper()
 	f := fixtureFrom(t, "testdata/answer.c", entryFlags[entry], "answer", "second", "peek", "branchy", "secret")
 	f.program = filepath.Join(f.dir, "target")
-	run(t, "gcc", "-O2", "-pthread", "-o", f.program, "testdata/target.c", f.library, "-Wl,-rpath,"+f.dir)
+	gcc(t, "-O2", "-pthread", "-o", f.program, "testdata/target.c", f.library, "-Wl,-rpath,$ORIGIN")
 	return f
 }
 
@@ -51,7 +51,7 @@ func fixtureFrom(t testing.TB, source string, flags []string, names ...string) *
 	f := &fixture{dir: t.TempDir()}
 	f.library = filepath.Join(f.dir, "libanswer.so.1")
 	args := append([]string{"-O2", "-g", "-fPIC", "-shared", "-Wl,-soname,libanswer.so.1", "-o", f.library}, flags...)
-	run(t, "gcc", append(args, source)...)
+	gcc(t, append(args, source)...)
 	lib, err := elfinfo.Open(f.library)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func fixtureFrom(t testing.TB, source string, flags []string, names ...string) *
 func (f *fixture) startProgram(t testing.TB, source string, args ...string) *target {
 	t.Helper()
 	f.program = filepath.Join(f.dir, strings.TrimSuffix(filepath.Base(source), ".c"))
-	run(t, "gcc", "-O2", "-pthread", "-o", f.program, source, f.library, "-Wl,-rpath,"+f.dir)
+	gcc(t, "-O2", "-pthread", "-o", f.program, source, f.library, "-Wl,-rpath,$ORIGIN")
 	return startTarget(t, exec.Command(f.program, args...))
 }
 
@@ -94,7 +94,7 @@ func (f *fixture) containerFrom(t testing.TB, source string, value int, function
 	file := filepath.Join(f.dir, name)
 	args := []string{"-O2", "-fPIC", "-shared", "-nostartfiles", "-nostdlib", "-fcf-protection=branch",
 		"-Wl,-z,relro,-z,now,--build-id", "-DVALUE=" + strconv.Itoa(value), "-o", file, source, "-Wl,--as-needed", f.library}
-	run(t, "gcc", append(args, f.links...)...)
+	gcc(t, append(args, f.links...)...)
 	text := name + "\n@libanswer.so.1\n"
 	for _, fn := range functions {
 		text += fn + ":" + fn + "_lp\n"

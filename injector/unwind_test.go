@@ -17,7 +17,7 @@ func throwing(t *testing.T) (*fixture, *target) {
 	f := fixtureFrom(t, "testdata/throwing.cc", []string{"-lstdc++", "-fcf-protection=none"},
 		"answer", "throws", "calls_back", "cleans_up", "begins_with_call")
 	f.program = filepath.Join(f.dir, "throwing")
-	run(t, "g++", "-O2", "-o", f.program, "testdata/throwing_program.cc", f.library, "-Wl,-rpath,"+f.dir)
+	run(t, "g++", "-O2", "-o", f.program, "testdata/throwing_program.cc", f.library, "-Wl,-rpath,$ORIGIN")
 	return f, startTarget(t, exec.Command(f.program))
 }
 
