@@ -18,7 +18,7 @@ func (in *Injector) RevertLibrary(ctx context.Context, sel Selection, library st
 }
 
 // ReplaceLibrary puts containers into force instead of all earlier ones for one
-// library, in one stop. Unlike Replace it leaves a process alone for whose
+// library, in one change. Unlike Replace it leaves a process alone for whose
 // builds none of the containers is.
 func (in *Injector) ReplaceLibrary(ctx context.Context, sel Selection, library string, set []*livepatch.Container) ([]Result, error) {
 	return in.each(ctx, sel, operation{

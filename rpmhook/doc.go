@@ -11,7 +11,7 @@
 // From this follows all that the hook decides by:
 //
 //   - %post and %posttrans bring every process to the installed set, whatever
-//     COUNT is. Nobody is reverted first: one replacement, one stop.
+//     COUNT is. Nobody is reverted first: it is one replacement.
 //   - %preun and %postun act only if COUNT is 0, so the package that is being
 //     upgraded away never undoes what its successor has just applied.
 //   - The second call of a pair finds everything done and says nothing. It is

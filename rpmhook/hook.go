@@ -18,7 +18,7 @@ import (
 // have in force for other libraries.
 type Injector interface {
 	// Replace puts the containers in force in the place of all earlier ones for
-	// the same libraries or of the same set, in one stop for each process.
+	// the same libraries or of the same set, in one change of each process.
 	Replace(ctx context.Context, sel injector.Selection, set []*livepatch.Container) ([]injector.Result, error)
 	// RevertSet undoes all that belongs to the set, whichever version it is of.
 	// It needs no file: the ledger in the process tells.

@@ -69,7 +69,7 @@ func applyCommand() *urfave.Command {
 func replaceCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "replace", ArgsUsage: "CONTAINER...", UsageText: "lpctl replace [OPTION]... CONTAINER...",
-		Usage:       "put containers into force instead of all earlier ones, in one stop",
+		Usage:       "put containers into force instead of all earlier ones, in one change",
 		Description: "Earlier ones are those for the same libraries or of the same patch sets.",
 		Flags:       []urfave.Flag{dryRun(), restore()},
 		Action: func(c *urfave.Context) error {

@@ -14,8 +14,9 @@ const resultWords = `  APPLIED              the containers are in force now
   NOT-LOADED           the process does not map the library
   NO-PATCH-FOR-BUILD   it maps a build that no container is for
 
-  BUSY                 a thread could not be brought to a safe place in time:
-                       try again
+  BUSY                 a thread could not be brought to a safe place in time,
+                       or is in code that changes (--consistency stack): try
+                       again
   BLOCKED              something about this process forbids it
   FOREIGN              somebody else's patch, or a newer ledger, is in the way
   GONE                 the process ended meanwhile
@@ -52,7 +53,7 @@ func manPage() []byte {
 		Sections: []cli.ManSection{
 			{Title: "RESULTS", Text: resultWords},
 			{Title: "JSON", Text: resultJSON},
-			{Title: "NOTES", Text: "What is applied is written down in the process itself: status and revert need no file, a child of fork inherits it, exec ends it. A thread that executes the old function when a patch is applied finishes in it; the next call is the new one. Code that was reverted is not executed any more, but its memory stays mapped."},
+			{Title: "NOTES", Text: "What is applied is written down in the process itself: status and revert need no file, a child of fork inherits it, exec ends it. A thread that executes the old function when a patch is applied finishes in it, unless --consistency stack is given; the next call is the new one. What was reverted stays mapped, since a call may be under way in it, and comes into force again without being loaded anew.\n\nThe first apply stops all threads for a moment. Later ones, replace and revert, stop one thread, as long as the jumps are there (until revert --restore) and unless --consistency stack is given.\n\nulp set_patchable disable and the environment variables that ulp(1) lists keep live patches away from a process, BLOCKED."},
 		},
 		SeeAlso: []string{"ulp(1)", "lpbuild(1)", "rpm-helper(8)"},
 	})
