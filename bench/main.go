@@ -97,7 +97,7 @@ func (b *workbench) prepare(ctx context.Context) error {
 			return fmt.Errorf("gcc %v: %w\n%s", args, err, out)
 		}
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.path("lpctl"), "./cmd/lpctl")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", b.path("lpctl"), "./cmd/lpctl")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
