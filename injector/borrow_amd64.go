@@ -192,6 +192,18 @@ func beginAnew(r *unix.PtraceRegs) {
 	r.Rax = uint64(noHandler)
 }
 
+// giveUpWait has the kernel begin a wait anew, of which it does not know any
+// more how to go on. Where that was a restart itself, the call is not known: then
+// it ends as if a signal's handler had run.
+func giveUpWait(r *unix.PtraceRegs) {
+	if r.Orig_rax != unix.SYS_RESTART_SYSCALL {
+		beginAnew(r)
+		return
+	}
+	interrupted := -int64(unix.EINTR)
+	r.Rax = uint64(interrupted)
+}
+
 // getRegisters and setRegisters read and write the registers of a stopped thread
 // in the form of 64-bit code, whichever code it executes (PTRACE_GETREGS). What
 // goes by the size of the thread's code (PTRACE_GETREGSET, as unix.PtraceGetRegs

@@ -228,6 +228,9 @@ func (r *remoteRun) stopped() (bool, error) {
 	const atEntry = -int64(unix.ENOSYS) // what rax holds at the entry of a system call
 	at := r.th.regs.Rip - r.w.base
 	inside := r.w.holds(r.th.regs.Rip)
+	if !inside && waitsOn(&r.th.regs) && waitsOn(&r.original) {
+		giveUpWait(&r.original) // a thread has one wait to go on with: it is the function's now
+	}
 	switch {
 	case r.th.signal != 0:
 		return r.signalled(inside, at), nil

@@ -150,11 +150,21 @@ func (t *tracer) unfit(th *thread) (string, error) {
 	if th.regs.Rip >= 1<<47 {
 		return "it is in the vsyscall page", nil
 	}
+	if restarts(&th.regs) && !t.behindSyscall(th.regs.Rip) {
+		return "it is in a system call of 32-bit code", nil
+	}
 	in, err := t.inRseq(th)
 	if in {
 		return "it is in a restartable sequence", err
 	}
 	return "", err
+}
+
+// behindSyscall says whether the instruction before an address is syscall: another
+// one (int $0x80) has other numbers, so that it could not be made to restart a call.
+func (t *tracer) behindSyscall(address uint64) bool {
+	var code [syscallLength]byte
+	return t.p.readAt(code[:], address-syscallLength) == nil && code == [...]byte{0x0f, 0x05}
 }
 
 // inRseq reads the thread's struct rseq_cs, if it has registered one.
