@@ -152,7 +152,15 @@ func (l *loan) made() (bool, error) {
 
 // missing are the calls whose effect is not to be seen.
 func (t *tracer) missing(calls []remoteCall) ([]remoteCall, error) {
-	maps, err := t.p.mappings()
+	var maps []mapping
+	var err error
+	for _, s := range ranges(calls) {
+		in, e := t.p.mappingsIn(s)
+		maps, err = append(maps, in...), errors.Join(err, e)
+	}
+	if errors.Is(err, errNoQuery) {
+		maps, err = t.p.mappings()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,11 @@ func (j *job) carryOut(g *goal) error {
 		if done, err := j.switchOver(t, c, l); err != nil || done {
 			return err
 		}
+		if l == nil { // else establish has just read them
+			if j.maps, err = j.p.mappings(); err != nil {
+				return err
+			}
+		}
 		return j.insist(t, c, l)
 	})
 	if err != nil {
@@ -102,23 +107,37 @@ func (j *job) claim(t *tracer) error {
 	if err := j.p.verify(); err != nil {
 		return err
 	}
-	if j.maps, err = j.p.mappings(); err != nil {
-		return err
-	}
-	return j.sameLedger(j.maps)
+	return j.sameLedger()
 }
 
 // sameLedger answers errLedgerChanged if the ledger is not the one that look
-// has read.
-func (j *job) sameLedger(maps []mapping) error {
-	now, err := readLedger(j.p, maps)
-	if err != nil {
-		return err
+// has read. A process has no more than one, which stays where it is.
+func (j *job) sameLedger() error {
+	if j.led == nil {
+		return j.noLedger()
 	}
-	if (now == nil) != (j.led == nil) || now != nil && (now.address != j.led.address || now.sequence != j.led.sequence) {
+	now, err := readControl(j.p, j.led.address)
+	var f *foreign
+	switch {
+	case errors.Is(err, ErrGone), errors.As(err, &f):
+		return err
+	case err != nil || now.sequence != j.led.sequence:
 		return errLedgerChanged
 	}
 	return nil
+}
+
+// noLedger answers errLedgerChanged if there is a ledger, which look did not find.
+func (j *job) noLedger() error {
+	var err error
+	if j.maps, err = j.p.mappings(); err != nil {
+		return err
+	}
+	now, err := readLedger(j.p, j.maps)
+	if err == nil && now != nil {
+		return errLedgerChanged
+	}
+	return err
 }
 
 // errLedgerChanged: two programs work on one process.
@@ -156,6 +175,11 @@ func (j *job) establish(t *tracer, pr *prepared) (*composed, *loan, error) {
 		}
 		c.known = j.led.sequence
 		return c, nil, nil
+	}
+	if j.led != nil { // else claim has just read them
+		if j.maps, err = j.p.mappings(); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := j.runResolvers(t, pr.images); err != nil {
 		return nil, nil, err

@@ -86,11 +86,7 @@ func (j *job) doubt(err error) error {
 	if !errors.As(err, &isBlocked) && !errors.As(err, &isForeign) {
 		return err
 	}
-	maps, e := j.p.mappings()
-	if e != nil {
-		return err
-	}
-	if e := j.sameLedger(maps); errors.Is(e, errLedgerChanged) {
+	if e := j.sameLedger(); errors.Is(e, errLedgerChanged) {
 		return e
 	}
 	return err

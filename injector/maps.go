@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -77,12 +78,14 @@ func (p *process) mappings() ([]mapping, error) {
 }
 
 func (p *process) readMaps() ([]mapping, error) {
-	f, err := openProc(p.path("maps"), unix.O_RDONLY)
-	if err != nil {
-		return nil, fmt.Errorf("pid %d: %w", p.pid, procError(err))
+	if p.mapsFile == nil {
+		f, err := openProc(p.path("maps"), unix.O_RDONLY)
+		if err != nil {
+			return nil, fmt.Errorf("pid %d: %w", p.pid, procError(err))
+		}
+		p.mapsFile = f
 	}
-	defer f.Close()
-	maps, err := parseMaps(f)
+	maps, err := parseMaps(io.NewSectionReader(p.mapsFile, 0, math.MaxInt64))
 	if err != nil {
 		return nil, fmt.Errorf("pid %d: maps: %w", p.pid, procError(err))
 	}

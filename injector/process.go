@@ -37,6 +37,10 @@ type process struct {
 	layout memoryLayout
 	// files caches what was read of the files that it maps.
 	files *fileCache
+	// mapsFile is /proc/PID/maps, nil until it is needed, mapName room for the
+	// kernel's answers. As mem it is bound to the address space.
+	mapsFile *os.File
+	mapName  [64]byte
 	// maps is what mappings returned last, links what linkOrder found.
 	maps  []mapping
 	links *linkList
@@ -144,6 +148,9 @@ func (p *process) path(name string) string {
 func (p *process) close() {
 	if p.locked != nil {
 		_ = p.locked.Close()
+	}
+	if p.mapsFile != nil {
+		_ = p.mapsFile.Close()
 	}
 	_ = p.mem.Close() // nothing is buffered
 	_ = unix.Close(p.pidfd)

@@ -79,6 +79,19 @@ func (g *region) calls(base uint64) []remoteCall {
 	return calls
 }
 
+// ranges are the memory that the calls of a region are about, in order: the
+// first call's is all of it, as long as that one is to be made.
+func ranges(calls []remoteCall) []span {
+	var out []span
+	for _, c := range calls {
+		out = append(out, span{c.args[0], c.args[0] + c.args[1]})
+		if c.number == unix.SYS_MMAP {
+			break
+		}
+	}
+	return out
+}
+
 // unmade are the calls of a region whose effect is not to be seen in maps. It
 // is blocked if something else is mapped there.
 func unmade(maps []mapping, calls []remoteCall) ([]remoteCall, error) {
