@@ -242,9 +242,15 @@ func (p *process) walk(list *linkList, objs []*object, vdso uint64) error {
 }
 
 // unknownLink explains an entry that belongs to no object: either it was
-// loaded after maps was read, or its file is none that we can read.
+// loaded after maps was read, or half loaded then, or its file is none that we
+// can read.
 func (p *process) unknownLink(n link) error {
-	if _, ok := findMapping(p.maps, n.dynamic); !ok {
+	before := p.maps
+	now, err := p.mappings()
+	if err != nil {
+		return err
+	}
+	if _, ok := findMapping(before, n.dynamic); !ok || !slices.Equal(before, now) {
 		return fmt.Errorf("pid %d: it has just loaded a library: %w", p.pid, errBusy)
 	}
 	return blockedf("library %q has a file that cannot be read", p.readName(n.name))
