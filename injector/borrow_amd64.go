@@ -209,11 +209,11 @@ func giveUpWait(r *unix.PtraceRegs) {
 // goes by the size of the thread's code (PTRACE_GETREGSET, as unix.PtraceGetRegs
 // asks for) leaves most of them as they were for a thread in 32-bit code.
 func getRegisters(tid int, r *unix.PtraceRegs) error {
-	return unix.PtraceGetRegsAmd64(tid, (*unix.PtraceRegsAmd64)(r))
+	return ptraceRegs(unix.PTRACE_GETREGS, tid, r)
 }
 
 func setRegisters(tid int, r *unix.PtraceRegs) error {
-	return unix.PtraceSetRegsAmd64(tid, (*unix.PtraceRegsAmd64)(r))
+	return ptraceRegs(unix.PTRACE_SETREGS, tid, r)
 }
 
 // userCode64 is the code segment of 64-bit user code (__USER_CS).

@@ -23,7 +23,7 @@ func (j *job) carryOut(g *goal) error {
 		return err
 	}
 	var control uint64
-	err = trace(j.p, func(t *tracer) error {
+	err = j.op.crew.trace(j.p, func(t *tracer) error {
 		defer func() { j.result.Stopped = t.stopped }()
 		if err := j.claim(t); err != nil {
 			return err

@@ -88,7 +88,7 @@ func (t *tracer) framesBetween(from, to uint64) ([]signalFrame, error) {
 	var frames []signalFrame
 	// The kernel places a frame at 8 modulo 16.
 	from = (from+frameAlign-1)&^(frameAlign-1) - 8
-	buf := t.files.stack // allocated beforehand: threads are held
+	buf := t.buffers.stack // allocated beforehand: threads are held
 	for at := from; at < to; at += chunk {
 		n := min(uint64(len(buf)), to-at)
 		if n < frameSize {

@@ -191,6 +191,8 @@ type operation struct {
 	see func(*job) error
 	// restore: see Options.Restore.
 	restore bool
+	// crew traces the processes.
+	crew *crew
 }
 
 // each runs an operation on every selected process, several at a time, and
@@ -200,7 +202,8 @@ func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Re
 	if err != nil {
 		return nil, err
 	}
-	op.sel = sel
+	op.sel, op.crew = sel, new(crew)
+	defer op.crew.dismiss()
 	results := make([]*Result, len(chosen))
 	left := make([]int, len(chosen))
 	for i := range left {

@@ -81,6 +81,29 @@ func seccompGetFilter(tid, number int, program []byte) (int, error) {
 	return int(n), nil
 }
 
+// wait4 takes what a task of this thread has to report, -1: any task, without
+// waiting for it (wait4(2)); 0 if there is nothing. As all that is done while
+// threads are held it does not let the scheduler give this thread's turn away.
+func wait4(which int) (tid int, ws unix.WaitStatus, err error) {
+	var status int32
+	// __WNOTHREAD: the tasks of this thread only, never another tracer's.
+	n, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(which), uintptr(unsafe.Pointer(&status)),
+		unix.WNOHANG|unix.WALL|unix.WNOTHREAD, 0, 0, 0)
+	if errno != 0 {
+		return 0, 0, errno
+	}
+	return int(n), unix.WaitStatus(status), nil
+}
+
+// ptraceRegs makes PTRACE_GETREGS or PTRACE_SETREGS.
+func ptraceRegs(request, tid int, r *unix.PtraceRegs) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), 0, uintptr(unsafe.Pointer(r)), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func leBytes(v uint64) []byte { return binary.LittleEndian.AppendUint64(nil, v) }

@@ -25,9 +25,10 @@ type judge struct {
 	left int
 }
 
-func newJudge() *judge {
+// newJudge makes one; program is room for the longest filter.
+func newJudge(program []byte) *judge {
 	return &judge{
-		program: make([]byte, seccompMost*seccompWord),
+		program: program,
 		decoded: make(map[string]seccompFilter),
 		seen:    make(map[int]bool),
 		left:    4 << 20,

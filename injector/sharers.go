@@ -113,7 +113,7 @@ func sharesMemory(a, b int) bool {
 // Precondition: all threads are stopped that are attached to, so that only one
 // that is not can start another.
 func (t *tracer) seizeNewSharers(since int) (int, error) {
-	const few = 256
+	few := max(256, 16*len(t.threads)) // to ask about one id takes less than to read a thread's list of children
 	newest := t.files.newestPID()
 	switch {
 	case newest == since && newest > 0:

@@ -61,23 +61,28 @@ func (t *tracer) stopSeized(deadline time.Time, safe func(pc uint64) bool) error
 			return err
 		}
 	}
-	left := func() (n int) {
-		for _, th := range t.threads {
-			if !th.stopped && !th.gone {
-				n++
-			}
+	// Asking for one after the other: of any, the kernel would look at all that
+	// have stopped already for every one.
+	next := 0
+	done := func() bool {
+		for next < len(t.threads) && (t.threads[next].stopped || t.threads[next].gone) {
+			next++
 		}
-		return n
+		return next == len(t.threads)
 	}
-	if left() == 0 {
+	if done() {
 		return nil
 	}
+	poll := func() (bool, error) { return t.pollTask(t.threads[next].tid) }
 	// Threads that cannot stop show within moments; the others need the
 	// processor first, for which the deadline allows.
 	grace := earlier(deadline, time.Now().Add(5*time.Millisecond))
 	for {
-		ok, err := t.wait(grace, func() bool { return left() == 0 })
+		ok, err := t.waitBy(poll, grace, done)
 		if err != nil || ok {
+			return err
+		}
+		if err := t.pollAll(); err != nil {
 			return err
 		}
 		err = t.excuse(safe)
@@ -87,6 +92,17 @@ func (t *tracer) stopSeized(deadline time.Time, safe func(pc uint64) bool) error
 		}
 		grace = deadline
 	}
+}
+
+// pollAll takes all news.
+func (t *tracer) pollAll() error {
+	for news := true; news; {
+		var err error
+		if news, err = t.poll(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // excuse looks at the threads that have not stopped, one by one.

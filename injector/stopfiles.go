@@ -11,19 +11,17 @@ import (
 )
 
 // stopFiles are files of procfs that are opened beforehand, because they are
-// read while threads are held: opening them costs more than reading them. So
-// does memory, where a garbage collection comes with it.
+// read while threads are held: opening them costs more than reading them.
 type stopFiles struct {
 	pid           int
 	tasks, status int
 	// load is /proc/loadavg, -1 if there is none.
 	load int
 	buf  []byte
-	// stack is room to read stacks into.
-	stack []byte
 }
 
-func openStopFiles(p *process) (*stopFiles, error) {
+// openStopFiles opens them; buf is room for what is read of one.
+func openStopFiles(p *process, buf []byte) (*stopFiles, error) {
 	dir := filepath.Join(p.proc, strconv.Itoa(p.pid))
 	open := func(name string, flags int) (int, error) {
 		fd, err := unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
@@ -44,7 +42,7 @@ func openStopFiles(p *process) (*stopFiles, error) {
 	if err != nil {
 		load = -1
 	}
-	return &stopFiles{pid: p.pid, tasks: tasks, status: status, load: load, buf: make([]byte, maxProcFile), stack: make([]byte, stackChunk+frameSize)}, nil
+	return &stopFiles{pid: p.pid, tasks: tasks, status: status, load: load, buf: buf}, nil
 }
 
 func (f *stopFiles) close() {

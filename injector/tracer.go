@@ -3,7 +3,6 @@ package injector
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -12,9 +11,10 @@ import (
 
 // A tracer holds the ptrace attachments to one process. The kernel accepts
 // ptrace requests from the attaching thread only (ptrace(2)), so every method
-// must run on the goroutine that trace started.
+// must run on the goroutine that trace gave it to.
 type tracer struct {
 	p       *process
+	buffers *traceBuffers
 	files   *stopFiles
 	threads []*thread
 	byID    map[int]*thread
@@ -63,54 +63,9 @@ type thread struct {
 	dirty bool
 }
 
-// trace runs f with a new tracer on an operating-system thread of its own,
-// which ends afterwards: the kernel then lets go whatever could not be
-// detached. The main thread is never used, because Go parks it rather than
-// let it end (runtime.mexit), and its tracees would stay frozen; nor is one that
-// has children, whose end poll would take from whoever waits for them.
-func trace(p *process, f func(*tracer) error) error {
-	done := make(chan traced, 1)
-	go traceThread(p, f, done)
-	r := <-done
-	if r.attached {
-		awaitExit(r.tid)
-	}
-	return r.err
-}
-
-// traced is how a tracer ended: the id of its thread, and whether something is
-// attached until that thread is gone.
-type traced struct {
-	err      error
-	tid      int
-	attached bool
-}
-
-func traceThread(p *process, f func(*tracer) error, done chan<- traced) {
-	runtime.LockOSThread()
-	if unix.Gettid() == unix.Getpid() || isParent() {
-		inner := make(chan traced, 1)
-		go traceThread(p, f, inner)
-		r := <-inner
-		runtime.UnlockOSThread()
-		done <- r
-		return
-	}
-	t := &tracer{p: p, byID: make(map[int]*thread), judge: newJudge(), rings: slices.ContainsFunc(p.maps, mapping.ring)}
-	err := t.begin(f)
-	attached := slices.ContainsFunc(t.threads, func(th *thread) bool { return !th.gone })
-	done <- traced{err: err, tid: unix.Gettid(), attached: attached}
-}
-
-// isParent reports whether a process was forked by this thread and not waited for.
-func isParent() bool {
-	const options = unix.WEXITED | unix.WNOHANG | unix.WNOWAIT | unix.WALL | unix.WNOTHREAD
-	return !errors.Is(unix.Waitid(unix.P_ALL, 0, nil, options, nil), unix.ECHILD)
-}
-
 // begin opens what is read during stops, runs f and lets everything go.
 func (t *tracer) begin(f func(*tracer) error) (err error) {
-	if t.files, err = openStopFiles(t.p); err != nil {
+	if t.files, err = openStopFiles(t.p, t.buffers.file); err != nil {
 		return err
 	}
 	defer t.files.close()
@@ -154,17 +109,6 @@ func (t *tracer) uninterruptible(th *thread) bool {
 	return err != nil || st.state == 'D'
 }
 
-// awaitExit waits until a thread of this program has ended, which it is about to.
-func awaitExit(tid int) {
-	const most = time.Second
-	for deadline := time.Now().Add(most); time.Now().Before(deadline); {
-		if errors.Is(unix.Tgkill(unix.Getpid(), tid, 0), unix.ESRCH) {
-			return
-		}
-		nanosleep(20 * time.Microsecond)
-	}
-}
-
 // interrupt asks one running task to stop (PTRACE_INTERRUPT): no signal is
 // sent, a job-control stop is left in place, and a waiting parent sees nothing.
 func (t *tracer) interrupt(th *thread) error {
@@ -174,7 +118,7 @@ func (t *tracer) interrupt(th *thread) error {
 	if t.since.IsZero() {
 		t.since = time.Now()
 	}
-	if err := unix.PtraceInterrupt(th.tid); err != nil {
+	if err := ptrace(unix.PTRACE_INTERRUPT, th.tid, 0); err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			th.gone = true
 			return nil
@@ -190,10 +134,15 @@ func (t *tracer) interrupt(th *thread) error {
 // most stops take; but it sleeps soon, since on a full machine the very task
 // that it waits for needs this processor.
 func (t *tracer) wait(deadline time.Time, done func() bool) (bool, error) {
+	return t.waitBy(t.poll, deadline, done)
+}
+
+// waitBy is wait with another way to take news.
+func (t *tracer) waitBy(poll func() (bool, error), deadline time.Time, done func() bool) (bool, error) {
 	const spins, least, most = 40, 20 * time.Microsecond, time.Millisecond
 	pause := least
 	for i := 0; ; i++ {
-		news, err := t.poll()
+		news, err := poll()
 		if err != nil {
 			return false, err
 		}
@@ -216,10 +165,12 @@ func (t *tracer) wait(deadline time.Time, done func() bool) (bool, error) {
 }
 
 // poll takes one piece of news, if there is any.
-func (t *tracer) poll() (bool, error) {
-	var ws unix.WaitStatus
-	// __WNOTHREAD: the tasks of this thread only, never another tracer's.
-	tid, err := unix.Wait4(-1, &ws, unix.WNOHANG|unix.WALL|unix.WNOTHREAD, nil)
+func (t *tracer) poll() (bool, error) { return t.pollTask(-1) }
+
+// pollTask takes one piece of news of one task, or of any if it is -1, for which
+// the kernel looks at one after the other.
+func (t *tracer) pollTask(which int) (bool, error) {
+	tid, ws, err := wait4(which)
 	switch {
 	case errors.Is(err, unix.EINTR):
 		return true, nil
@@ -342,7 +293,9 @@ func (t *tracer) letRun() error {
 			}
 			continue
 		}
-		errs = append(errs, t.hide(th))
+		if err := t.hide(th); err != nil {
+			errs = append(errs, err)
+		}
 		if err := ptrace(unix.PTRACE_DETACH, th.tid, uintptr(th.signal)); err != nil {
 			errs = append(errs, th.lost("detach", err))
 			continue

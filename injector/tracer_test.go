@@ -32,7 +32,8 @@ func TestTracerLeavesChildrenAlone(t *testing.T) {
 		return err == nil && info.Signo == int32(unix.SIGCHLD)
 	}
 	here, done := unix.Gettid(), make(chan traced, 1)
-	traceThread(p, func(tr *tracer) error { // on this very thread, if it lets itself
+	single := &crew{dismissed: true}
+	single.work(traceTask{p, func(tr *tracer) error { // on this very thread, if it lets itself
 		if unix.Gettid() == here {
 			t.Error("the tracer runs on a thread with children")
 		}
@@ -41,11 +42,17 @@ func TestTracerLeavesChildrenAlone(t *testing.T) {
 		}
 		_, err := tr.poll()
 		return err
-	}, done)
+	}, done})
 	if r := <-done; r.err != nil {
 		t.Error(r.err)
 	}
 	if err := child.Wait(); err != nil {
 		t.Errorf("waiting for the child: %v", err)
 	}
+}
+
+// trace runs f with a tracer on a thread that ends afterwards.
+func trace(p *process, f func(*tracer) error) error {
+	single := &crew{dismissed: true}
+	return single.trace(p, f)
 }
