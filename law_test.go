@@ -24,24 +24,25 @@ var law = map[string][]string{
 	"bench":            {"*"},
 	"builder":          {"elfinfo", "livepatch", "templates"},
 	"cmd/internal/cli": {},
-	"cmd/internal/ulp": {"cmd/internal/cli", "elfinfo", "injector/fnmatch", "injector", "livepatch", "livepatch/packer", "livepatch/trust"},
+	"cmd/internal/ulp": {"cmd/internal/cli", "elfinfo", "injector", "injector/fnmatch", "livepatch", "livepatch/packer",
+		"livepatch/trust"},
 	"cmd/lpbuild":      {"builder", "cmd/internal/cli", "elfinfo", "examples", "livepatch", "livepatch/packer", "pipeline", "versions"},
 	"cmd/lpctl":        {"cmd/internal/cli", "cmd/internal/ulp", "injector", "livepatch", "livepatch/trust"},
 	"cmd/rpm-helper":   {"cmd/internal/cli", "rpmhook"},
 	"e2e":              {"*"},
 	"elfinfo":          {},
 	"examples":         {},
-	"injector/fnmatch": {},
 	"injector":         {"elfinfo", "injector/fnmatch", "livepatch"},
+	"injector/fnmatch": {},
 	"livepatch":        {},
 	"livepatch/packer": {"elfinfo", "livepatch"},
+	"livepatch/trust":  {},
 	"pipeline": {"builder", "elfinfo", "examples", "injector", "livepatch", "pipeline/dist", "rpmhook", "templates",
 		"versions"},
 	"pipeline/dist":    {"livepatch", "rpmhook", "templates/rpm"},
 	"rpmhook":          {"injector", "livepatch", "livepatch/trust"},
 	"templates":        {},
 	"templates/rpm":    {},
-	"livepatch/trust":  {},
 	"versions":         {"elfinfo", "versions/keyring", "versions/rpmfile", "versions/rpmmd"},
 	"versions/keyring": {},
 	"versions/rpmfile": {"versions/keyring"},
@@ -64,9 +65,11 @@ var guarded = map[string][]string{
 // production is the code that runs inside somebody else's host as root. Whatever it links, down to the last package,
 // comes from here or from the standard library, the network and other programs excepted.
 var (
-	production        = []string{"elfinfo", "injector/fnmatch", "injector", "livepatch", "livepatch/packer", "rpmhook", "livepatch/trust"}
-	productionModules = []string{"golang.org/x/arch", "golang.org/x/crypto/md4", "golang.org/x/net/bpf", "golang.org/x/sync", "golang.org/x/sys"}
-	productionNever   = []string{"net", "os/exec", "plugin", "go"} // "go" is the compiler's front end, go/parser and so on
+	production = []string{"elfinfo", "injector", "injector/fnmatch", "livepatch", "livepatch/packer", "livepatch/trust",
+		"rpmhook"}
+	productionModules = []string{"golang.org/x/arch", "golang.org/x/crypto/md4", "golang.org/x/net/bpf", "golang.org/x/sync",
+		"golang.org/x/sys"}
+	productionNever = []string{"net", "os/exec", "plugin", "go"} // "go" is the compiler's front end, go/parser and so on
 )
 
 // goPackage is what go list says of one package.
