@@ -13,6 +13,7 @@ import (
 
 func main() {
 	cli.CollectRarely()
+	cli.IgnoreStops()
 	cli.Main(func(ctx context.Context, stdout, stderr io.Writer) error {
 		if args, ok := ulp.Called(os.Args); ok {
 			return ulp.Run(ctx, args, stdout, stderr)

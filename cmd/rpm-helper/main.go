@@ -39,6 +39,7 @@ live patch, and 2 if the arguments are wrong.
 
 func main() {
 	cli.CollectRarely()
+	cli.IgnoreStops()
 	cli.Main(func(ctx context.Context, stdout, stderr io.Writer) error {
 		return run(ctx, os.Args[1:], stdout, stderr)
 	}, []cli.Rule{{Err: rpmhook.ErrUsage, Code: cli.Usage, Hint: "see rpm-helper --help"}})

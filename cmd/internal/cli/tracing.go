@@ -1,9 +1,17 @@
 package cli
 
 import (
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 )
+
+// IgnoreStops spares a program that traces others the signal that the kernel
+// sends for every thread of them that stops (SIGCHLD), each of which would
+// interrupt it while threads are held. Precondition: it starts no processes; it
+// could not wait for them.
+func IgnoreStops() { signal.Ignore(syscall.SIGCHLD) }
 
 // CollectRarely lets a program that looks into processes collect garbage less
 // often: most runs are over before that pays, and one over a thousand processes
