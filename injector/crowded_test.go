@@ -14,11 +14,7 @@ func (f *fixture) regionSize(t *testing.T, set []*livepatch.Container) uint64 {
 	tg := f.startHard(t, "plain")
 	rs, err := New(Options{}).Apply(background(), only(tg.pid), set)
 	result(t, Applied, rs, err)
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := tg.opened()
 	maps, err := p.mappings()
 	if err != nil {
 		t.Fatal(err)

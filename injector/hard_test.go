@@ -139,12 +139,8 @@ func TestRefusedProcesses(t *testing.T) {
 	})
 	t.Run("traced by somebody else", func(t *testing.T) {
 		tg := f.startHard(t, "plain")
-		p, err := openProcess("/proc", tg.pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.close()
-		err = trace(p, func(tr *tracer) error {
+		p := tg.opened()
+		err := trace(p, func(tr *tracer) error {
 			if _, err := tr.seize(tg.pid, tg.pid); err != nil {
 				return err
 			}

@@ -33,11 +33,7 @@ func TestStartedAndEndedMeanwhile(t *testing.T) {
 func TestStoppedMeansSharersToo(t *testing.T) {
 	f := newFixture(t, "stock")
 	tg := f.startCase(t, "lifecycle.c", "shares")
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := tg.opened()
 	shared := 0
 	for range rounds(300, 5000) {
 		err := trace(p, func(tr *tracer) error {

@@ -4,7 +4,6 @@ import (
 	"debug/elf"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,21 +59,7 @@ func packedWith(t testing.TB, p packing) *livepatch.Container {
 	for _, c := range p.depends {
 		in.Depends = append(in.Depends, c.Apply.PatchID)
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if data, err = livepatch.Pack(data, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	c, err := livepatch.ReadContainer(file, data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return packFile(t, file, in)
 }
 
 func buildIDOf(t testing.TB, file string) []byte {

@@ -25,15 +25,7 @@ import (
 func TestPlaceTakenMeanwhile(t *testing.T) {
 	f := newFixture(t, "stock")
 	tg := f.startHard(t, "plain")
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	j := &job{ctx: background(), in: New(Options{}), p: p, result: &Result{}}
-	if err := j.look(); err != nil {
-		t.Fatal(err)
-	}
+	j := tg.looked()
 	i := slices.IndexFunc(j.maps, func(m mapping) bool { return m.write && m.path == "" })
 	if i < 0 {
 		t.Fatal("it has no anonymous memory")
@@ -41,7 +33,7 @@ func TestPlaceTakenMeanwhile(t *testing.T) {
 	g := region{size: pageSize}
 	withData := region{size: 2 * pageSize, writable: []span{{pageSize, 2 * pageSize}}}
 	for _, calls := range [][]remoteCall{g.calls(j.maps[i].start), withData.calls(j.maps[i].start - pageSize)} {
-		err = trace(p, func(tr *tracer) error {
+		err := trace(j.p, func(tr *tracer) error {
 			_, err := tr.run(calls, tails(j.objs))
 			return err
 		})
@@ -92,19 +84,11 @@ func TestChildOfVforkIsNotPatchedAlone(t *testing.T) {
 func TestNoOtherTracerBetweenTries(t *testing.T) {
 	f := newFixture(t, "stock")
 	tg := f.startHard(t, "plain")
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	j := &job{ctx: background(), in: New(Options{}), p: p, result: &Result{}}
-	if err := j.look(); err != nil {
-		t.Fatal(err)
-	}
+	j := tg.looked()
 	second := func() error {
-		return trace(p, func(tr *tracer) error { return (&job{p: p, result: &Result{}}).claim(tr) })
+		return trace(j.p, func(tr *tracer) error { return (&job{p: j.p, result: &Result{}}).claim(tr) })
 	}
-	err = trace(p, func(tr *tracer) error {
+	err := trace(j.p, func(tr *tracer) error {
 		if err := j.claim(tr); err != nil {
 			return err
 		}
@@ -195,11 +179,7 @@ int main(int argc, char **argv)
 		t.Fatal(err)
 	}
 	tg := startTarget(t, exec.Command(exe, file))
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := tg.opened()
 	var at [3]uint64
 	if _, err := fmt.Sscanf(<-tg.lines, "%v %v %v", &at[0], &at[1], &at[2]); err != nil {
 		t.Fatal(err)

@@ -75,11 +75,7 @@ func TestTracedProcessIsBlockedAtOnce(t *testing.T) {
 		tg := f.startHard(t, "plain")
 		rs, err := in.Apply(background(), only(tg.pid), two)
 		tg.became(Applied, rs, err)
-		p, err := openProcess("/proc", tg.pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.close()
+		p := tg.opened()
 		err = trace(p, func(tr *tracer) error {
 			th, err := tr.seize(tg.pid, tg.pid)
 			if err != nil {

@@ -151,11 +151,7 @@ func TestThreadsWithoutEnd(t *testing.T) {
 func TestStoppedMeansAll(t *testing.T) {
 	f := newFixture(t, "stock")
 	tg := f.startHard(t, "chain")
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := tg.opened()
 	for range 500 {
 		err := trace(p, func(tr *tracer) error {
 			if err := tr.stopAll(time.Now().Add(time.Second), nil); err != nil {

@@ -79,11 +79,7 @@ func TestSwitchStopsNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := tg.opened()
 	err = trace(p, func(tr *tracer) error {
 		if _, err := tr.seize(tg.pid, tids[len(tids)-1]); err != nil {
 			return err
@@ -116,11 +112,7 @@ func TestSwitchedPageIsNotWritable(t *testing.T) {
 			t.Fatal(rs, err)
 		}
 	}
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p := tg.opened()
 	maps, err := p.mappings()
 	if err != nil {
 		t.Fatal(err)
@@ -158,12 +150,8 @@ func TestSwitchKeepsTheSignalMask(t *testing.T) {
 
 func maskOf(t *testing.T, tg *target) (mask uint64) {
 	t.Helper()
-	p, err := openProcess("/proc", tg.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	err = trace(p, func(tr *tracer) error {
+	p := tg.opened()
+	err := trace(p, func(tr *tracer) error {
 		th, err := tr.seize(tg.pid, tg.pid)
 		if err != nil {
 			return err

@@ -118,6 +118,12 @@ func (f *fixture) containerFrom(t testing.TB, source string, value int, function
 		}
 		in.TargetOffsets = append(in.TargetOffsets, v.Address)
 	}
+	return packFile(t, file, in)
+}
+
+// packFile makes a container of a library, in its place.
+func packFile(t testing.TB, file string, in livepatch.PackInput) *livepatch.Container {
+	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +134,7 @@ func (f *fixture) containerFrom(t testing.TB, source string, value int, function
 	if err := os.WriteFile(file, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, err := livepatch.ReadContainer(name, data)
+	c, err := livepatch.ReadContainer(file, data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,6 +297,27 @@ func (tg *target) all(last string) bool {
 		}
 	}
 	return true
+}
+
+// looked makes a job of the process that has looked at it.
+func (tg *target) looked() *job {
+	tg.t.Helper()
+	j := &job{ctx: background(), in: New(Options{}), p: tg.opened(), result: &Result{}}
+	if err := j.look(); err != nil {
+		tg.t.Fatal(err)
+	}
+	return j
+}
+
+// opened takes hold of the process until the test ends.
+func (tg *target) opened() *process {
+	tg.t.Helper()
+	p, err := openProcess("/proc", tg.pid)
+	if err != nil {
+		tg.t.Fatal(err)
+	}
+	tg.t.Cleanup(p.close)
+	return p
 }
 
 func (tg *target) unharmed() {
