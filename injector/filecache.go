@@ -3,8 +3,10 @@ package injector
 import (
 	"debug/elf"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 
@@ -49,6 +51,10 @@ func (c *fileCache) open(name string) (*cachedFile, error) {
 		return f, nil
 	}
 	r, err := openRegular(name, &st)
+	if errors.Is(err, unix.EMFILE) {
+		c.forget()
+		return nil, fmt.Errorf("%w: %w", err, errBusy)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +69,15 @@ func (c *fileCache) lookup(key fileKey) *cachedFile {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.files[key]
+}
+
+// forget drops all files: a process may map so many that no other one could be
+// looked at. Those that nobody uses any more are closed as garbage.
+func (c *fileCache) forget() {
+	c.mu.Lock()
+	clear(c.files)
+	c.mu.Unlock()
+	runtime.GC()
 }
 
 // insert adds a file, unless another goroutine was faster.
