@@ -114,7 +114,7 @@ func TestFrozen(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(tg.pid)), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			in, restoring := New(Options{}), New(Options{Restore: true})
+			in, restoring := New(Options{Timeout: DefaultTimeout}), New(Options{Restore: true})
 			z.set(t, group, true)
 			tg.whileFrozen(t, "apply", Busy, func() ([]Result, error) { return in.Apply(background(), only(tg.pid), set) })
 			z.set(t, group, false)

@@ -88,6 +88,10 @@ type Options struct {
 // DefaultTimeout is the longest time for which threads are held, by default.
 const DefaultTimeout = 100 * time.Millisecond
 
+// defaultTimeout is DefaultTimeout, and longer in tests: beside others of
+// their kind, threads wait long for a processor.
+var defaultTimeout = DefaultTimeout
+
 // Injector applies, reverts and inspects live patches. Its methods may be
 // called concurrently.
 type Injector struct {
@@ -102,7 +106,7 @@ func New(opts Options) *Injector {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if opts.Timeout <= 0 {
-		opts.Timeout = DefaultTimeout
+		opts.Timeout = defaultTimeout
 	}
 	if opts.Proc == "" {
 		opts.Proc = "/proc"

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // compiled is where what gcc has made is kept for the tests that want the same.
@@ -20,6 +21,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	defaultTimeout = time.Second
 	code := m.Run()
 	_ = os.RemoveAll(compiled)
 	os.Exit(code)

@@ -46,7 +46,7 @@ func TestThreadsThatDoNotStop(t *testing.T) {
 			thread := tg.other(c.state)
 			for i := range 4 {
 				start := time.Now()
-				rs, err := New(Options{}).Apply(background(), only(tg.pid), set)
+				rs, err := New(Options{Timeout: DefaultTimeout}).Apply(background(), only(tg.pid), set)
 				if err != nil || rs[0].Word != Applied && (!c.busy || rs[0].Word != Busy) {
 					t.Fatalf("%+v, %v", rs, err)
 				}
@@ -68,7 +68,7 @@ func TestThreadsThatDoNotStop(t *testing.T) {
 			if line := <-tg.lines; line != "1 0" {
 				t.Errorf("the thread got %q", line)
 			}
-			rs, err := New(Options{}).Apply(background(), only(tg.pid), set)
+			rs, err := New(Options{Timeout: DefaultTimeout}).Apply(background(), only(tg.pid), set)
 			tg.became(Applied, rs, err)
 			tg.says(v2)
 			tg.ends()

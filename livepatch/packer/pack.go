@@ -100,7 +100,8 @@ func resolveLibrary(in *livepatch.PackInput) error {
 	if in.BuildID, err = hex.DecodeString(string(build.BuildID)); err != nil || len(in.BuildID) == 0 {
 		return fmt.Errorf("%s: build-id %q: %w", d.Target, build.BuildID, elfinfo.ErrBuildID)
 	}
-	in.Info = &livepatch.Info{Library: d.Target, Soname: build.Soname, Toolchain: "unknown"}
+	// Libpulp loads what its packer has made with dlopen, which calls constructors.
+	in.Info = &livepatch.Info{Library: d.Target, Soname: build.Soname, Toolchain: "unknown", Constructors: true}
 	if abs, err := filepath.Abs(d.Target); err == nil {
 		in.Info.Library = abs
 	}
