@@ -43,9 +43,8 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/lpbuild/lpbuild/livepatch"
 )
@@ -232,18 +231,19 @@ func (in *Injector) each(ctx context.Context, sel Selection, op operation) ([]Re
 
 // pass runs an operation once on some of the chosen processes.
 func (in *Injector) pass(ctx context.Context, op operation, chosen []candidate, which []int, results []*Result) {
-	g := errgroup.Group{}
-	g.SetLimit(in.opts.Jobs)
+	free, strays := make(seats, in.opts.Jobs), make(seats, maxStrays)
+	var all sync.WaitGroup
 	for _, i := range which {
-		c := chosen[i]
-		g.Go(func() error {
+		free.take()
+		all.Go(func() {
+			s := &seat{of: free, strays: strays}
+			defer s.leave()
 			if ctx.Err() == nil {
-				results[i] = in.patient(ctx, c, op, slices.Contains(op.sel.PIDs, c.pid))
+				results[i] = in.patient(ctx, chosen[i], op, s)
 			}
-			return nil
 		})
 	}
-	_ = g.Wait() // the functions return no error
+	all.Wait()
 }
 
 // patience is how long an operation on one process may take. Most take
@@ -254,20 +254,25 @@ const patience = 30 * time.Second
 
 // patient runs an operation on one process, and gives up on it after a while.
 // What then still waits in the kernel does no more than that: see job.ctx.
-func (in *Injector) patient(ctx context.Context, c candidate, op operation, asked bool) *Result {
+func (in *Injector) patient(ctx context.Context, c candidate, op operation, s *seat) *Result {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan *Result, 1)
-	go func() { done <- in.one(ctx, c, op, asked) }()
-	timer := time.NewTimer(in.patience)
-	defer timer.Stop()
-	select {
-	case r := <-done:
-		r.makePrintable()
-		return r
-	case <-timer.C:
-		r := &Result{PID: c.pid, Patches: []Patch{}}
-		return r.fail(busyf("it could not be looked at for %v: it keeps those waiting who do", in.patience))
+	go func() { done <- in.one(ctx, c, op, slices.Contains(op.sel.PIDs, c.pid)) }()
+	slow, tooLong := time.NewTimer(long), time.NewTimer(in.patience)
+	defer slow.Stop()
+	defer tooLong.Stop()
+	for {
+		select {
+		case r := <-done:
+			r.makePrintable()
+			return r
+		case <-slow.C:
+			s.giveUp()
+		case <-tooLong.C:
+			r := &Result{PID: c.pid, Patches: []Patch{}}
+			return r.fail(busyf("it could not be looked at for %v: it keeps those waiting who do", in.patience))
+		}
 	}
 }
 

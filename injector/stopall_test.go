@@ -193,7 +193,7 @@ func TestExecThatWaitsForATracer(t *testing.T) {
 		t.Fatal(tids, err)
 	}
 	in := New(Options{Jobs: 1})
-	in.patience = 300 * time.Millisecond
+	in.patience = 5 * time.Second
 	err = trace(p, func(tr *tracer) error {
 		if _, err := tr.seize(stuck.pid, tids[1]); err != nil {
 			return err
@@ -202,6 +202,7 @@ func TestExecThatWaitsForATracer(t *testing.T) {
 			return err
 		}
 		awaitState(t, stuck.pid, 'Z')
+		begun := time.Now()
 		rs, err := in.Apply(background(), Selection{PIDs: []int{stuck.pid, tg.pid}}, set)
 		if err != nil || len(rs) != 2 {
 			t.Fatal(rs, err)
@@ -209,6 +210,11 @@ func TestExecThatWaitsForATracer(t *testing.T) {
 		for _, r := range rs {
 			if want := map[int]Word{stuck.pid: Busy, tg.pid: Applied}[r.PID]; r.Word != want {
 				t.Errorf("pid %d: %s %s, want %s", r.PID, r.Word, r.Reason, want)
+			}
+			for _, p := range r.Patches {
+				if after := p.Time.Sub(begun); after > in.patience-time.Second {
+					t.Errorf("it had to wait for the other process: patched after %v", after)
+				}
 			}
 		}
 		return nil
