@@ -1,6 +1,7 @@
 package injector
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -31,7 +32,11 @@ int second_lp(int n) { return n + 10 * *value; }
 	if tg := f.start(t, 0, 3); pending(t, tg.pid, c) == 0 {
 		t.Fatal("strstr has a slot: no resolver runs")
 	}
-	k := killer{f: f, lpctl: lpctl, args: []string{"apply", c.Name}, next: f.container(t, 3, "answer", "second"), from: old, to: v2}
+	file := filepath.Join(f.dir, c.Name)
+	if err := os.WriteFile(file, c.Data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	k := killer{f: f, lpctl: lpctl, args: []string{"apply", file}, next: f.container(t, 3, "answer", "second"), from: old, to: v2}
 	k.everywhere(t, thin(k.record(t)))
 }
 

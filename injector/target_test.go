@@ -134,7 +134,7 @@ func packFile(t testing.TB, file string, in livepatch.PackInput) *livepatch.Cont
 	if err := os.WriteFile(file, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, err := livepatch.ReadContainer(file, data)
+	c, err := livepatch.ReadContainer(filepath.Base(file), data)
 	if err != nil {
 		t.Fatal(err)
 	}
