@@ -35,7 +35,7 @@ const schedulingLimit = 10 * borrowLimit
 // If this program is killed at any point, the thread runs on and the stub puts
 // everything back by itself.
 func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
-	const attempts, patience = 64, 10 * borrowLimit
+	const attempts, patience, pause, longest = 256, 10 * borrowLimit, 10 * time.Microsecond, time.Millisecond
 	deadline := time.Now().Add(patience)
 	stub, err := t.freeTail(room, stubSize(len(calls)))
 	if err != nil {
@@ -81,6 +81,9 @@ func (t *tracer) run(calls []remoteCall, room []tail) (*loan, error) {
 		if last == nil {
 			last = busyf("no thread stopped at a place from where it can be borrowed")
 		}
+		// A thread that is in restartable sequences most of the time is not there
+		// at some moment, if it is not asked in step with them.
+		nanosleep(min(time.Duration(try+1)*pause, longest))
 	}
 	return nil, last
 }
