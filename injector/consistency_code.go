@@ -252,9 +252,17 @@ func (r *codeRange) read(p *process) error {
 	}
 	r.returns = make([]bool, len(code)+1)
 	for i := 2; i <= len(code); i++ {
-		r.returns[i] = endsCall(code[:i])
+		r.returns[i] = endsCall(code[:i]) && p.mayExecute(r.start+uint64(i)-1)
 	}
 	return nil
+}
+
+// mayExecute says whether an address is in executable memory, or in memory that
+// was not mapped when that was looked up. A container's data can look like the
+// end of a call, and hold its own address (__dso_handle).
+func (p *process) mayExecute(addr uint64) bool {
+	m, ok := findMapping(p.maps, addr)
+	return !ok || m.exec
 }
 
 // errUnreadable: code that the ledger speaks of can't be read.
