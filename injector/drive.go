@@ -109,22 +109,21 @@ func (l *loan) recall(mask uint64) error {
 			return busyf("thread %d did not run for %v", l.th.tid, schedulingLimit)
 		}
 	}
-	_, err := l.putBack(mask)
-	return errors.Join(err, l.sendHeld())
+	return errors.Join(l.putBack(mask), l.sendHeld())
 }
 
 // putBack lets a stopped thread run on, with its own registers and signal mask
-// if it is inside the stub. It reports whether it was.
-func (l *loan) putBack(mask uint64) (bool, error) {
+// if it is inside the stub.
+func (l *loan) putBack(mask uint64) error {
 	if l.th.gone {
-		return false, nil
+		return nil
 	}
 	if err := l.t.registers(l.th); err != nil || l.th.gone {
-		return false, err
+		return err
 	}
 	inside := l.stub.holds(l.th.regs.Rip)
 	if inside && l.betweenStores() {
-		return true, errors.Join(busyf("thread %d is held between two stores", l.th.tid), l.t.release(l.th))
+		return errors.Join(busyf("thread %d is held between two stores", l.th.tid), l.t.release(l.th))
 	}
 	if inside {
 		if l.th.signal != 0 && causedByCode(l.th.tid) {
@@ -132,10 +131,10 @@ func (l *loan) putBack(mask uint64) (bool, error) {
 		}
 		l.th.regs, l.th.dirty = l.original, true
 		if err := setSignalMask(l.th.tid, mask); err != nil {
-			return true, l.th.lost("set the signal mask", err)
+			return l.th.lost("set the signal mask", err)
 		}
 	}
-	return inside, errors.Join(l.t.flush(l.th), l.t.release(l.th))
+	return errors.Join(l.t.flush(l.th), l.t.release(l.th))
 }
 
 // leave waits until the thread has left the stub, whose stores are made. One

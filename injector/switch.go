@@ -102,22 +102,17 @@ func (j *job) switchOver(t *tracer, c *composed, l *loan) (bool, error) {
 	const most = 4
 	for _, tid := range tids[:min(len(tids), most)] {
 		done, err := t.runSwitch(s, tid, stub)
-		if err != nil || done {
-			return done, errors.Join(err, t.clearUnused(stub, err))
+		if err != nil { // somebody may be in the stub
+			return done, err
+		}
+		if done {
+			return true, t.clear(stub)
 		}
 		if err := j.p.writeAt(page, c.controlAt); err != nil { // it may have got half way
 			return false, err
 		}
 	}
 	return false, t.clear(stub)
-}
-
-// clearUnused clears a stub that is known to be left.
-func (t *tracer) clearUnused(stub tail, err error) error {
-	if err != nil {
-		return nil
-	}
-	return t.clear(stub)
 }
 
 // rooms are the places for stubs in the regions of a process.
