@@ -315,31 +315,17 @@ func (l *loan) goHome(group bool) error {
 	return l.t.flush(l.th)
 }
 
-// dismiss takes the thread out of a stub that has done its work, and clears it.
+// dismiss takes the thread out of a stub that has done its work, clears that and
+// lets the thread run on.
 func (l *loan) dismiss() error {
-	stopped := func() bool { return l.th.stopped || l.th.gone }
-	if err := l.t.interrupt(l.th); err != nil {
+	out, err := l.withdraw(schedulingLimit)
+	if err == nil && !out {
+		err = busyf("thread %d did not run for %v", l.th.tid, schedulingLimit)
+	}
+	if !out {
 		return err
 	}
-	ok, err := l.t.wait(time.Now().Add(schedulingLimit), stopped)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return busyf("thread %d did not run for %v", l.th.tid, schedulingLimit)
-	}
-	if !l.th.gone {
-		if err := l.t.registers(l.th); err != nil {
-			return err
-		}
-		if !l.th.gone && l.stub.holds(l.th.regs.Rip) {
-			l.th.regs, l.th.dirty = l.original, true
-			if err := l.t.flush(l.th); err != nil {
-				return err
-			}
-		}
-	}
-	err = errors.Join(l.t.clear(l.stub), l.t.release(l.th))
+	err = errors.Join(err, l.t.release(l.th))
 	l.t.lender = nil
 	return err
 }

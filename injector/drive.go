@@ -192,13 +192,13 @@ func (l *loan) look() (bool, error) {
 
 // withdraw makes sure that the thread is out of the stub that mapped memory,
 // and clears it. The thread stays stopped, and a signal that it is about to
-// receive meets it at home. It reports false if it could not be stopped.
-func (l *loan) withdraw() (bool, error) {
+// receive meets it at home. It reports false if it could not be stopped in time.
+func (l *loan) withdraw(limit time.Duration) (bool, error) {
 	l.t.lender = l.th
 	if err := l.t.interrupt(l.th); err != nil {
 		return false, err
 	}
-	ok, err := l.t.wait(time.Now().Add(borrowLimit), func() bool { return l.th.stopped || l.th.gone })
+	ok, err := l.t.wait(time.Now().Add(limit), func() bool { return l.th.stopped || l.th.gone })
 	if err != nil || !ok {
 		return false, err
 	}

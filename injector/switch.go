@@ -79,7 +79,7 @@ func (j *job) switchOver(t *tracer, c *composed, l *loan) (bool, error) {
 		return false, nil
 	}
 	if l != nil {
-		if ok, err := l.withdraw(); err != nil || !ok {
+		if ok, err := l.withdraw(borrowLimit); err != nil || !ok {
 			return false, err
 		}
 	}
