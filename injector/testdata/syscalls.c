@@ -186,9 +186,10 @@ static void full_queue(struct worker *w)
 static void posix_queue(struct worker *w)
 {
 	struct mq_attr attr = { .mq_maxmsg = 1, .mq_msgsize = 8 };
-	mq_unlink("/q");
-	must((w->fd = mq_open("/q", O_RDWR | O_CREAT, 0600, &attr)) >= 0, "mq_open");
-	mq_unlink("/q");
+	char name[32];
+	snprintf(name, sizeof name, "/q%d-%d", getpid(), w->tid); /* two threads want one each */
+	must((w->fd = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr)) >= 0, "mq_open");
+	mq_unlink(name);
 }
 
 static void full_posix_queue(struct worker *w)
