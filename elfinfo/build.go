@@ -28,10 +28,24 @@ const (
 // to the caller. A library without build-id, or a debug file with another one,
 // is [ErrBuildID]; a name that the library lacks is no error but recorded as absent.
 func NewBuild(lib, debug *File, names []string) (*Build, error) {
+	return NewRecord(lib, debug, Wanted{Names: names})
+}
+
+// Wanted is what a record is to hold of a library.
+type Wanted struct {
+	// Names are functions and variables, "name" or "name@source.c".
+	Names []string
+	// Types are names of types, "struct NAME", "union NAME", "enum NAME", or the
+	// NAME of a typedef or of a C++ class.
+	Types []string
+}
+
+// NewRecord is [NewBuild] for types, too.
+func NewRecord(lib, debug *File, w Wanted) (*Build, error) {
 	if err := checkPair(lib, debug); err != nil {
 		return nil, err
 	}
-	bare, err := bareNames(names)
+	bare, err := bareNames(w.Names)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +53,7 @@ func NewBuild(lib, debug *File, names []string) (*Build, error) {
 	if debug != nil {
 		r.symbols = debug
 	}
-	b := &Build{Format: RecordFormat, Soname: lib.Soname(), BuildID: lib.BuildID(), Needed: append([]string{}, lib.Needed()...)}
+	b := &Build{Format: RecordFormat, Facts: RecordFacts, Soname: lib.Soname(), BuildID: lib.BuildID(), Needed: append([]string{}, lib.Needed()...)}
 	if b.Soname == "" {
 		b.Soname = path.Base(lib.Name())
 	}

@@ -6,6 +6,12 @@ import "time"
 // A reader refuses a larger one.
 const RecordFormat = 1
 
+// RecordFacts counts how often facts were added to what a record holds of a
+// name. A record that was made before the newest were is incomplete, and what
+// is not in it looks like what the build does not have: [DecodeBuild] refuses
+// it with [ErrNotRecorded], and a download records the build again.
+const RecordFacts = 1
+
 // BuildID is a GNU build-id (the descriptor of NT_GNU_BUILD_ID) in lower-case
 // hexadecimal, of any length; "" means that the file has none.
 type BuildID string
@@ -14,8 +20,9 @@ type BuildID string
 // linking and checking a live patch for it needs, without the library itself.
 // One build is one build-id. It is stored as JSON in versions/ of a project.
 type Build struct {
-	// Format is RecordFormat.
+	// Format is RecordFormat, Facts RecordFacts when the record was made.
 	Format int `json:"format"`
+	Facts  int `json:"facts"`
 	// NEVRA is the package that shipped the build, NAME-[EPOCH:]VERSION-RELEASE.ARCH.
 	NEVRA string `json:"nevra"`
 	// Package is the package's name, Arch RPM's architecture, as x86_64.
@@ -47,6 +54,18 @@ type Build struct {
 	Variables map[string][]Variable `json:"variables,omitempty"`
 	// Absent lists names that were looked up and that the build does not define.
 	Absent []string `json:"absent,omitempty"`
+	// Types are all types that Functions, Variables and TypeNames reach, each
+	// once: a [TypeID] is an index. It is empty without debug information, else
+	// Types[0] is void. The order is the same for the same input.
+	Types []Type `json:"types,omitempty"`
+	// TypesCut says, if limits made Types incomplete, which: one line for a
+	// person. The types concerned are marked [Type.Cut].
+	TypesCut string `json:"types_cut,omitempty"`
+	// TypeNames are the types that were asked for by name ("struct NAME",
+	// "union NAME", "enum NAME", or a typedef's NAME): each layout that a unit
+	// of the library gives the name. None means that the library has no such
+	// type in its debug information, more than one that the name is ambiguous.
+	TypeNames map[string][]TypeID `json:"type_names,omitempty"`
 }
 
 // Symbol is one dynamic symbol.
@@ -88,12 +107,58 @@ type Function struct {
 	Before []byte `json:"before,omitempty"`
 	Bytes  []byte `json:"bytes"`
 	SHA256 string `json:"sha256"`
-	// Prototype is the C prototype from DWARF, "" if there is none.
+	// Code is the SHA-256, in hexadecimal, of the function's code with every
+	// address replaced by what it refers to, together with that of its NAME.cold
+	// part: two builds in which it is equal hold the same code. "" means that
+	// the code could not be decoded, or that a reference could not be told; such
+	// a function equals none.
+	Code string `json:"code,omitempty"`
+	// Prototype is the C prototype from DWARF, "" if there is none. Type is the
+	// same as an index of [Build.Types], of kind [TypeFunction]; 0 is unknown.
 	Prototype string `json:"prototype,omitempty"`
-	// InlinedInto names the functions that hold an inlined copy, sorted.
+	Type      TypeID `json:"type,omitempty"`
+	// InlinedInto names the functions with code of their own that hold an
+	// inlined copy of this one, directly or within a copy of another, sorted:
+	// NAME@SOURCE, or NAME if the source is not known.
 	InlinedInto []string `json:"inlined_into,omitempty"`
-	Entry       Entry    `json:"entry"`
-	Unwind      Unwind   `json:"unwind"`
+	// Clones are other functions that the compiler made of the same source:
+	// they run instead of this one wherever it saw fit.
+	Clones []Clone `json:"clones,omitempty"`
+	// Variants are, for an IFUNC, the implementations that its resolver can
+	// choose; for one of these implementations the others and itself. Indirect
+	// names, for an implementation, the IFUNCs that can choose it, sorted.
+	Variants []Variant `json:"variants,omitempty"`
+	Indirect []string  `json:"indirect,omitempty"`
+	Entry    Entry     `json:"entry"`
+	Unwind   Unwind    `json:"unwind"`
+}
+
+// Clone is a copy of a function under a name of its own.
+type Clone struct {
+	// Name is the symbol's name, as odd.constprop.0; "" if no symbol is there.
+	Name string `json:"name,omitempty"`
+	// Kind is the word that the compiler added: constprop, isra, part, cold,
+	// lto_priv; "copy" if debug information alone says that it is a copy.
+	Kind string `json:"kind"`
+	// Address and Size are as of [Function].
+	Address uint64 `json:"address"`
+	Size    uint64 `json:"size"`
+	// Reached says that only the function itself jumps to the clone, so that a
+	// detour of the function takes the clone along: so are parts of it that the
+	// compiler moved away (cold).
+	Reached bool `json:"reached,omitempty"`
+}
+
+// Variant is one implementation of an indirect function.
+type Variant struct {
+	// Name is the symbol's name, "" if no symbol is there.
+	Name string `json:"name,omitempty"`
+	// Address and Size are as of [Function].
+	Address uint64 `json:"address"`
+	Size    uint64 `json:"size"`
+	// Resolver says that the resolver's code names the address; otherwise only
+	// the name is like that of an implementation.
+	Resolver bool `json:"resolver,omitempty"`
 }
 
 // Variable is one data object that a description names.
@@ -104,6 +169,8 @@ type Variable struct {
 	TLS     bool   `json:"tls,omitempty"`
 	Address uint64 `json:"address"`
 	Size    uint64 `json:"size"`
+	// Type is an index of [Build.Types]; 0 is unknown.
+	Type TypeID `json:"type,omitempty"`
 }
 
 // EntryKind says how a function can be redirected.
