@@ -10,8 +10,8 @@ import (
 	"unicode"
 )
 
-// maxDebugLen bounds the debug sections of one file after decompression.
-const maxDebugLen = 2 << 30
+// maxDebugLen bounds the debug sections of one file after decompression. See inAlternate.
+const maxDebugLen = 2<<30 - 1
 
 // maxRatio is a little more than deflate can compress.
 const maxRatio = 1100
@@ -21,17 +21,37 @@ const maxRatio = 1100
 // are not needed, are left alone.
 var debugSections = []string{"abbrev", "info", "ranges", "str", "addr", "line_str", "rnglists", "str_offsets"}
 
-// readDWARF opens the debug information of a file; nil if there is none.
-// Compressed sections (SHF_COMPRESSED) are left to debug/elf, which is known
-// to panic on hostile input.
-func (f *File) readDWARF() (data *dwarf.Data, err error) {
+// readDWARF opens the debug information of a file with that of its
+// supplementary file; nil if there is none. A file that needs a supplementary
+// file and was not given it ([File.WithAlternate]) has none: half of it would
+// say that functions were not inlined and structs have no members.
+func (f *File) readDWARF() (*dwarfData, error) {
+	_, needs, err := f.AltLink()
+	if err != nil || needs && f.alternate == nil {
+		return nil, err
+	}
+	main, _, err := f.openDWARF()
+	if err != nil || main == nil {
+		return nil, err
+	}
+	d := &dwarfData{main: main}
+	if f.alternate != nil {
+		d.alternate, d.strings, err = f.alternate.openDWARF()
+	}
+	return d, err
+}
+
+// openDWARF opens the debug information of one file, and returns its strings
+// as well; nil if there is none. Compressed sections (SHF_COMPRESSED) are left
+// to debug/elf, which is known to panic on hostile input.
+func (f *File) openDWARF() (data *dwarf.Data, strings []byte, err error) {
 	if !f.HasSection(".debug_info") {
-		return nil, nil
+		return nil, nil, nil
 	}
 	defer f.recoverTo(&err, "debug information")
 	e, err := elf.NewFile(io.NewSectionReader(f.src.r, 0, int64(f.src.size)))
 	if err != nil {
-		return nil, f.bad("debug information: %v", err)
+		return nil, nil, f.bad("debug information: %v", err)
 	}
 	contents := make(map[string][]byte)
 	total := uint64(0)
@@ -42,22 +62,22 @@ func (f *File) readDWARF() (data *dwarf.Data, err error) {
 		}
 		var carry uint64
 		if total, carry = bits.Add64(total, s.Size, 0); carry != 0 || total > maxDebugLen || s.Size/maxRatio > s.FileSize {
-			return nil, f.bad("section %q: %d bytes, %d of them in the file", s.Name, s.Size, s.FileSize)
+			return nil, nil, f.bad("section %q: %d bytes, %d of them in the file", s.Name, s.Size, s.FileSize)
 		}
 		if contents[name], err = s.Data(); err != nil {
-			return nil, f.bad("section %q: %v", s.Name, err)
+			return nil, nil, f.bad("section %q: %v", s.Name, err)
 		}
 	}
 	c := contents
 	if data, err = dwarf.New(c["abbrev"], nil, nil, c["info"], nil, nil, c["ranges"], c["str"]); err != nil {
-		return nil, f.bad("debug information: %v", err)
+		return nil, nil, f.bad("debug information: %v", err)
 	}
 	for _, name := range debugSections[4:] {
 		if err := data.AddSection(".debug_"+name, c[name]); err != nil {
-			return nil, f.bad("section .debug_%s: %v", name, err)
+			return nil, nil, f.bad("section .debug_%s: %v", name, err)
 		}
 	}
-	return data, nil
+	return data, c["str"], nil
 }
 
 // recoverTo turns a panic of debug/elf or debug/dwarf into an error.

@@ -21,7 +21,7 @@ type inlinedCall struct{ origin, at dwarf.Offset }
 // debugInfo is what one walk over all entries collects. References between
 // entries are resolved afterwards, as they may lead forwards.
 type debugInfo struct {
-	data        *dwarf.Data
+	data        *dwarfData
 	units       []string // base name of each unit's source; the first is for entries outside units
 	subprograms map[dwarf.Offset]subprogram
 	entries     map[uint64][]dwarf.Offset // concrete subprograms by the start of each of their ranges
@@ -54,8 +54,11 @@ func (f *File) readDebugInfo() (info *debugInfo, err error) {
 		},
 		reader: data.Reader(),
 	}
-	if err := w.walk(); err != nil {
-		return nil, f.bad("debug information: %v", err)
+	for _, start := range data.starts() {
+		w.reader.Seek(start)
+		if err := w.walk(); err != nil {
+			return nil, f.bad("debug information: %v", err)
+		}
 	}
 	w.info.index()
 	return w.info, nil
@@ -65,7 +68,7 @@ func (f *File) readDebugInfo() (info *debugInfo, err error) {
 // its depth is the file's choice.
 type dwarfWalk struct {
 	info   *debugInfo
-	reader *dwarf.Reader
+	reader *dwarfReader
 	depth  int
 	spare  int         // list ends seen where no list was open
 	within []enclosing // subprograms around the current entry, innermost last
@@ -177,7 +180,7 @@ func (w *dwarfWalk) subprogram(e *dwarf.Entry) error {
 
 // skipChildren moves the reader behind the children of e. Unlike
 // Reader.SkipChildren it does not recurse, and only ever moves forwards.
-func skipChildren(r *dwarf.Reader, e *dwarf.Entry) error {
+func skipChildren(r *dwarfReader, e *dwarf.Entry) error {
 	if next, ok := e.Val(dwarf.AttrSibling).(dwarf.Offset); ok && next > e.Offset {
 		r.Seek(next)
 		return nil

@@ -39,6 +39,7 @@ type File struct {
 	debugOnly  bool
 	buildID    BuildID
 	dynamic    *dynamic // nil if there is none
+	alternate  *File    // set by WithAlternate
 }
 
 // Open opens the file at a path. The caller closes it.

@@ -19,7 +19,7 @@ var errPrototype = errors.New("type cannot be written in C")
 // prototyper writes types in C. It follows references itself instead of using
 // dwarf.Data.Type, whose recursion the file could make endless.
 type prototyper struct {
-	data   *dwarf.Data
+	data   *dwarfData
 	budget int // entries that may still be read
 }
 
@@ -42,14 +42,14 @@ func (p *prototyper) prototype(at dwarf.Offset, name string) (string, error) {
 }
 
 // entry reads the entry at an offset; the reader goes on behind it.
-func (p *prototyper) entry(at dwarf.Offset) (*dwarf.Reader, *dwarf.Entry, error) {
+func (p *prototyper) entry(at dwarf.Offset) (*dwarfReader, *dwarf.Entry, error) {
 	r := p.data.Reader()
 	r.Seek(at)
 	e, err := p.next(r)
 	return r, e, err
 }
 
-func (p *prototyper) next(r *dwarf.Reader) (*dwarf.Entry, error) {
+func (p *prototyper) next(r *dwarfReader) (*dwarf.Entry, error) {
 	if p.budget--; p.budget < 0 {
 		return nil, errPrototype
 	}
@@ -61,7 +61,7 @@ func (p *prototyper) next(r *dwarf.Reader) (*dwarf.Entry, error) {
 }
 
 // children visits the direct children of e, which the reader has just read.
-func (p *prototyper) children(r *dwarf.Reader, e *dwarf.Entry, visit func(*dwarf.Entry) error) error {
+func (p *prototyper) children(r *dwarfReader, e *dwarf.Entry, visit func(*dwarf.Entry) error) error {
 	if !e.Children {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (p *prototyper) children(r *dwarf.Reader, e *dwarf.Entry, visit func(*dwarf
 }
 
 // parameters writes the parameter list of a subprogram or function type.
-func (p *prototyper) parameters(r *dwarf.Reader, e *dwarf.Entry, depth int) (string, error) {
+func (p *prototyper) parameters(r *dwarfReader, e *dwarf.Entry, depth int) (string, error) {
 	var list []string
 	err := p.children(r, e, func(child *dwarf.Entry) error {
 		switch child.Tag {
@@ -210,7 +210,7 @@ func (p *prototyper) target(e *dwarf.Entry) dwarf.Tag {
 }
 
 // bounds writes the dimensions of an array type.
-func (p *prototyper) bounds(r *dwarf.Reader, e *dwarf.Entry) (text string, err error) {
+func (p *prototyper) bounds(r *dwarfReader, e *dwarf.Entry) (text string, err error) {
 	err = p.children(r, e, func(child *dwarf.Entry) error {
 		if child.Tag != dwarf.TagSubrangeType {
 			return nil
