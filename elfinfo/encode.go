@@ -97,6 +97,9 @@ func (b *Build) check() error {
 			return bad("symbol %q: %s", s.Name, reason)
 		}
 	}
+	if reason := b.Changelog.check(); reason != "" {
+		return bad("%s", reason)
+	}
 	return b.checkNames(bad)
 }
 

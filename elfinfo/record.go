@@ -41,6 +41,8 @@ type Build struct {
 	// BuildTime is RPMTAG_BUILDTIME in UTC. EndOfSupport is nil if unknown.
 	BuildTime    time.Time  `json:"build_time"`
 	EndOfSupport *time.Time `json:"end_of_support,omitempty"`
+	// Changelog is of the package's changelog; nil if it was not read.
+	Changelog *Changelog `json:"changelog,omitempty"`
 	// Needed are the DT_NEEDED entries in file order.
 	Needed []string `json:"needed"`
 	// Symbols are all defined dynamic symbols, Imports all undefined ones, in file order.
