@@ -200,14 +200,19 @@ func outcomeRow(stage string, patch Patch, o builder.Outcome) Row {
 
 // targets are the builds of the library that the patch's description names.
 func targets(patch Patch, records []*elfinfo.Build) []*elfinfo.Build {
-	name := path.Base(patch.Description.Target)
 	var builds []*elfinfo.Build
 	for _, b := range records {
-		if b.Soname == name || path.Base(b.Library) == name {
+		if targetOf(patch, b) {
 			builds = append(builds, b)
 		}
 	}
 	return builds
+}
+
+// targetOf says whether the patch's description names the library of the build.
+func targetOf(patch Patch, b *elfinfo.Build) bool {
+	name := path.Base(patch.Description.Target)
+	return b.Soname == name || path.Base(b.Library) == name
 }
 
 // prune removes containers in build/ that the report does not list.
