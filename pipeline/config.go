@@ -47,17 +47,6 @@ type Config struct {
 	Expect map[string]Expect `yaml:"expect"`
 }
 
-// Repository is one source of packages.
-type Repository struct {
-	// Name is for messages (default: the URL).
-	Name string `yaml:"name"`
-	// URL is http, https or file, or a folder (relative to the project) with
-	// repodata/ or simply RPMs.
-	URL string `yaml:"url"`
-	// Keys are the files of the OpenPGP keys to trust, relative to the project.
-	Keys []string `yaml:"keys"`
-}
-
 // Expect is what a test program prints. An empty field stands for anything.
 type Expect struct {
 	Before string `yaml:"before"`
@@ -140,10 +129,8 @@ func (c *Config) setDefaults() {
 	if c.Summary == "" {
 		c.Summary = "Live patches for " + c.Package
 	}
-	for i, r := range c.Repositories {
-		if r.Name == "" {
-			c.Repositories[i].Name = r.URL
-		}
+	for i := range c.Repositories {
+		c.Repositories[i].setDefaults()
 	}
 }
 
@@ -173,11 +160,7 @@ func (c *Config) validate(k checker) error {
 			k.add(fmt.Sprintf("arches: %q is not supported; supported: %s", arch, strings.Join(supportedArches, ", ")), "arches", i)
 		}
 	}
-	for i, r := range c.Repositories {
-		if r.URL == "" {
-			k.add("a repository without url", "repositories", i)
-		}
-	}
+	c.validateRepositories(&k)
 	for i, p := range c.Patches {
 		k.match(nameShape, p, "patches", i)
 	}

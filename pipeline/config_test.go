@@ -25,7 +25,9 @@ repositories:
   - name: updates
     url: https://example.org/updates/
     keys: [keys/a.asc]
+    product: leap
   - url: rpms
+    priority: 7
 support: 13 months
 patches: [malloc]
 requires: [bash >= 4]
@@ -45,8 +47,8 @@ func TestParseConfig(t *testing.T) {
 		Package: "glibc", DebugPackage: "glibc-dbg",
 		Libraries: []string{"/lib64/libc.so.6", "/lib64/libpthread-*.so"}, Arches: []string{"x86_64"},
 		Repositories: []Repository{
-			{Name: "updates", URL: "https://example.org/updates/", Keys: []string{"keys/a.asc"}},
-			{Name: "rpms", URL: "rpms"},
+			{Name: "updates", Product: "leap", URL: "https://example.org/updates/", Priority: 99, Keys: []string{"keys/a.asc"}},
+			{Name: "rpms", Product: "rpms", URL: "rpms", Priority: 7},
 		},
 		Support:  Span(13 * 8766 * time.Hour / 12),
 		Patches:  []string{"malloc"},
@@ -83,19 +85,19 @@ func TestParseConfigErrors(t *testing.T) {
 	}{
 		{name: "unknown key", from: "url: https", to: "uri: https", line: 8, contains: `unknown key "uri"`},
 		{name: "unknown key in a repository", from: "keys: [", to: "key: [", line: 16, contains: `unknown key "key"`},
-		{name: "unknown key in expect", from: "after:", to: "then:", line: 22, contains: `unknown key "then"`},
+		{name: "unknown key in expect", from: "after:", to: "then:", line: 24, contains: `unknown key "then"`},
 		{name: "name for a path", from: "name: glibc", to: "name: ../glibc", line: 1, contains: "name"},
 		{name: "version with a dash", from: `"1.2"`, to: `"1-2"`, line: 2, contains: "version"},
 		{name: "relative library", from: "[/lib64/libc", to: "[lib64/libc", line: 11, contains: "absolute path"},
 		{name: "library with ..", from: "[/lib64/libc", to: "[/lib64/../libc", line: 11, contains: "absolute path"},
 		{name: "bad pattern", from: "/lib64/libpthread-*.so", to: `"/lib64/libpthread-["`, line: 11, contains: "absolute path"},
 		{name: "foreign architecture", from: "[x86_64]", to: "[s390x]", line: 12, contains: "s390x"},
-		{name: "repository without url", from: "- url: rpms", to: "- name: rpms", line: 17, contains: "without url"},
-		{name: "span without unit", from: "13 months", to: "13", line: 18, contains: "support"},
-		{name: "span of ages", from: "13 months", to: "9999 years", line: 18, contains: "support"},
-		{name: "negative span", from: "13 months", to: "-1 days", line: 18, contains: "support"},
-		{name: "patch outside", from: "[malloc]", to: "[../malloc]", line: 19, contains: "patches"},
-		{name: "newline in requires", from: "bash >= 4", to: `"a\nb"`, line: 20, contains: "requires"},
+		{name: "repository without url", from: "- url: rpms", to: "- name: rpms", line: 18, contains: "without url"},
+		{name: "span without unit", from: "13 months", to: "13", line: 20, contains: "support"},
+		{name: "span of ages", from: "13 months", to: "9999 years", line: 20, contains: "support"},
+		{name: "negative span", from: "13 months", to: "-1 days", line: 20, contains: "support"},
+		{name: "patch outside", from: "[malloc]", to: "[../malloc]", line: 21, contains: "patches"},
+		{name: "newline in requires", from: "bash >= 4", to: `"a\nb"`, line: 22, contains: "requires"},
 		{name: "newline in summary", from: "summary: Live patches", to: `summary: "a\n%post"`, line: 3, contains: "summary"},
 		{name: "two documents", everything: wholeConfig + "---\nname: b\n", contains: "more than one"},
 		{name: "a list", everything: "- a\n", line: 1},

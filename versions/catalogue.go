@@ -1,10 +1,12 @@
 package versions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/lpbuild/lpbuild/versions/keyring"
 	"github.com/lpbuild/lpbuild/versions/rpmfile"
@@ -17,6 +19,9 @@ type offer struct {
 	name string            // of the repository
 	keys *keyring.Keyring
 	pkg  rpmmd.Package
+
+	product  string
+	priority int
 }
 
 // shipped is one version of the package: its file, the candidates for its debug
@@ -24,8 +29,9 @@ type offer struct {
 // the project has recorded of it.
 type shipped struct {
 	offer
-	debug []offer
-	prior []Locked
+	debug    []offer
+	prior    []Locked
+	products []string // sorted
 }
 
 // A catalogue is all that the repositories and the lock know.
@@ -55,14 +61,18 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 			}
 		}
 	}
+	byPriority(packages)
+	byPriority(debugs)
 	c := new(catalogue)
 	bySum := make(map[rpmmd.Checksum]*shipped)
 	for _, o := range packages {
-		if bySum[o.pkg.Checksum] == nil { // the first repository that has it
-			v := &shipped{offer: o}
+		v := bySum[o.pkg.Checksum]
+		if v == nil { // the best repository that has it
+			v = &shipped{offer: o}
 			bySum[o.pkg.Checksum] = v
 			c.versions = append(c.versions, v)
 		}
+		v.ships(o.product)
 	}
 	d.addLocked(c, bySum, all)
 	for _, v := range c.versions {
@@ -72,6 +82,18 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 		return nil, fmt.Errorf("%s (%v): %w", d.req.Package, d.req.Arches, ErrNoVersions)
 	}
 	return c, nil
+}
+
+// byPriority puts the repository first that packages are to be fetched from.
+func byPriority(offers []offer) {
+	slices.SortStableFunc(offers, func(a, b offer) int { return cmp.Compare(a.priority, b.priority) })
+}
+
+// ships notes that the version is part of a product.
+func (v *shipped) ships(product string) {
+	if i, known := slices.BinarySearch(v.products, product); !known {
+		v.products = slices.Insert(v.products, i, product)
+	}
 }
 
 // ask returns the packages and debug packages of one repository. Offline, what
@@ -86,7 +108,7 @@ func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyrin
 	packages, err := repo.Packages(ctx, []string{d.req.Package, d.req.DebugPackage}, d.req.Arches)
 	if errors.Is(err, ErrOffline) && d.lock != nil {
 		task.Done(nil)
-		return d.fromLock(repo, keys)
+		return d.fromLock(repo, r, keys)
 	}
 	task.Done(err)
 	if err != nil {
@@ -94,26 +116,32 @@ func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyrin
 	}
 	offers := make([]offer, len(packages))
 	for i, p := range packages {
-		offers[i] = offer{repo: repo, name: r.Name, keys: keys, pkg: p}
+		offers[i] = r.offer(repo, keys, p)
 	}
 	return offers, nil
 }
 
+func (r Repository) offer(repo *rpmmd.Repository, keys *keyring.Keyring, p rpmmd.Package) offer {
+	return offer{repo: repo, name: r.Name, keys: keys, pkg: p, product: cmp.Or(r.Product, r.Name), priority: r.Priority}
+}
+
 // fromLock makes offers of what the lock says of a repository.
-func (d *downloader) fromLock(repo *rpmmd.Repository, keys *keyring.Keyring) ([]offer, error) {
+func (d *downloader) fromLock(repo *rpmmd.Repository, r Repository, keys *keyring.Keyring) ([]offer, error) {
 	var offers []offer
 	for _, l := range d.lock.Builds {
-		if l.Repository != repo.Name() || l.Removed {
+		if l.Removed {
 			continue
 		}
 		n, err := rpmfile.ParseNEVRA(l.NEVRA)
 		if err != nil {
 			return nil, err
 		}
-		offers = append(offers, offer{repo, repo.Name(), keys, l.rpm(n)})
-		if l.DebugRPMSHA256 != "" {
+		if l.Repository == r.Name {
+			offers = append(offers, r.offer(repo, keys, l.rpm(n)))
+		}
+		if l.DebugRPMSHA256 != "" && cmp.Or(l.DebugRepository, l.Repository) == r.Name {
 			n.Name = d.req.DebugPackage
-			offers = append(offers, offer{repo, repo.Name(), keys, l.debugRPM(n)})
+			offers = append(offers, r.offer(repo, keys, l.debugRPM(n)))
 		}
 	}
 	return offers, nil
@@ -153,7 +181,7 @@ func (d *downloader) addLocked(c *catalogue, bySum map[rpmmd.Checksum]*shipped, 
 			v = byNEVRA[l.NEVRA]
 		}
 		if v == nil {
-			v = &shipped{offer: offer{name: l.Repository, keys: keys, pkg: p}}
+			v = &shipped{offer: offer{name: l.Repository, keys: keys, pkg: p}, products: l.Products}
 			if l.DebugRPMSHA256 != "" {
 				n.Name = d.req.DebugPackage
 				v.debug = []offer{{name: l.Repository, keys: keys, pkg: l.debugRPM(n)}}
@@ -162,6 +190,11 @@ func (d *downloader) addLocked(c *catalogue, bySum map[rpmmd.Checksum]*shipped, 
 			c.versions = append(c.versions, v)
 		}
 		v.prior = append(v.prior, l)
+		if d.opts.Offline { // not every repository was asked
+			for _, p := range l.Products {
+				v.ships(p)
+			}
+		}
 	}
 }
 
@@ -201,7 +234,7 @@ func NewBuilds(ctx context.Context, req Request, opts Options) ([]Locked, error)
 	for _, v := range c.versions {
 		if len(v.prior) == 0 {
 			fresh.Builds = append(fresh.Builds, Locked{
-				NEVRA: v.pkg.NEVRA.String(), Arch: v.pkg.NEVRA.Arch, Repository: v.name, Location: v.pkg.Location,
+				NEVRA: v.pkg.NEVRA.String(), Arch: v.pkg.NEVRA.Arch, Repository: v.name, Location: v.pkg.Location, Products: v.products,
 				RPMSHA256: v.pkg.Checksum.Value, RPMSize: v.pkg.Size,
 				BuildTime: v.pkg.BuildTime, EndOfSupport: d.endOfSupport(v.pkg.BuildTime),
 			})

@@ -43,14 +43,19 @@ type Locked struct {
 	// Repository is the name of where it was found, Location the path there.
 	Repository string `json:"repository"`
 	Location   string `json:"location"`
+	// Products are what the package ships in, sorted: those of all
+	// repositories that have it.
+	Products []string `json:"products,omitempty"`
 	// RPMSHA256 is the package file's SHA-256 in hexadecimal, RPMSize its
 	// length in bytes; the Debug ones are those of the debug symbols' package,
-	// empty if there was none for this build.
-	RPMSHA256      string `json:"rpm_sha256"`
-	RPMSize        int64  `json:"rpm_size"`
-	DebugLocation  string `json:"debug_location,omitempty"`
-	DebugRPMSHA256 string `json:"debug_rpm_sha256,omitempty"`
-	DebugRPMSize   int64  `json:"debug_rpm_size,omitempty"`
+	// empty if there was none for this build. DebugRepository is empty too if
+	// it is Repository.
+	RPMSHA256       string `json:"rpm_sha256"`
+	RPMSize         int64  `json:"rpm_size"`
+	DebugRepository string `json:"debug_repository,omitempty"`
+	DebugLocation   string `json:"debug_location,omitempty"`
+	DebugRPMSHA256  string `json:"debug_rpm_sha256,omitempty"`
+	DebugRPMSize    int64  `json:"debug_rpm_size,omitempty"`
 	// Library is the absolute path in the package, Soname its DT_SONAME.
 	Library string          `json:"library,omitempty"`
 	Soname  string          `json:"soname,omitempty"`

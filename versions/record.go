@@ -83,13 +83,16 @@ func (r *recorder) describe(b *elfinfo.Build, name string, from *debugPackage) {
 
 func (r *recorder) locked(b *elfinfo.Build, from *debugPackage) (Locked, error) {
 	l := Locked{
-		NEVRA: b.NEVRA, Arch: b.Arch, Repository: r.name, Location: r.pkg.Location,
+		NEVRA: b.NEVRA, Arch: b.Arch, Repository: r.name, Location: r.pkg.Location, Products: r.products,
 		RPMSHA256: r.sum, RPMSize: r.pkg.Size,
 		Library: b.Library, Soname: b.Soname, BuildID: b.BuildID,
 		BuildTime: b.BuildTime, EndOfSupport: b.EndOfSupport, Removed: r.repo == nil,
 	}
 	if from != nil {
 		l.DebugLocation, l.DebugRPMSHA256, l.DebugRPMSize = from.pkg.Location, from.sum, from.pkg.Size
+		if from.name != r.name {
+			l.DebugRepository = from.name
+		}
 	}
 	var err error
 	l.Record, err = recordName(b)

@@ -8,19 +8,41 @@ import (
 	"time"
 
 	"github.com/lpbuild/lpbuild/versions/keyring"
+	"github.com/lpbuild/lpbuild/versions/rpmmd"
 )
 
-// A Repository is a place where packages come from.
+// A Repository is a place where packages come from. Exactly one of URL,
+// Mirrorlist and Metalink is set; a relative path counts from the project.
 type Repository struct {
 	// Name is for messages and the lock.
 	Name string
+	// Product is what the builds ship in; "" is Name.
+	Product string
 	// URL is http(s)://, file://, or the path of a folder: of a repository, or
-	// of RPM files. A relative path counts from the project.
+	// of RPM files.
 	URL string
+	// Mirrorlist and Metalink are lists of such places with the same content.
+	Mirrorlist string
+	Metalink   string
+	// Priority decides where a package is fetched that several repositories
+	// have: the lowest first, equal ones in the order of the request.
+	Priority int
 	// Keys are files with OpenPGP public keys, of which any may sign the
 	// metadata and the packages. Relative paths count from the project.
 	Keys []string
+	// CA is a PEM file with the authorities that sign the server's TLS
+	// certificate, "" meaning the system's.
+	CA string
+	// UnsignedMetadata accepts a repository without repomd.xml.asc; its
+	// packages are verified by their own signatures all the same.
+	UnsignedMetadata bool
 }
+
+// CredentialPrefix begins the names of the environment variables with the
+// credentials of the repository called name: LPBUILD_REPO_NAME_, the name in
+// upper case with "_" for whatever is neither a letter nor a digit. USER and
+// PASSWORD, TOKEN, QUERY, CERT and KEY follow it.
+func CredentialPrefix(name string) string { return rpmmd.EnvPrefix(name) }
 
 // A Request says which builds are wanted.
 type Request struct {

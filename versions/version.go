@@ -176,7 +176,7 @@ func (d *downloader) update(v *shipped) []build {
 		b := &builds[i]
 		b.Removed = v.repo == nil
 		if !b.Removed {
-			b.Repository, b.Location = v.name, v.pkg.Location
+			b.Repository, b.Location, b.Products = v.name, v.pkg.Location, v.products
 		}
 		end := d.endOfSupport(b.BuildTime)
 		if record, err := readRecord(d.req.ProjectDir, b.Locked); err == nil {
