@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,8 @@ static inline __attribute__((always_inline)) int shared_inline(pair_type *p, enu
 		sum += p->first * c;
 	return sum;
 }
+static inline int inner(int x) { return x * 7 + 1; }
+static inline int outer(int x) { return inner(x) * inner(x + 3); }
 `
 	sharedSource = `
 #include "shared.h"
@@ -29,7 +32,8 @@ static __attribute__((noipa)) int hidden_one(const pair_type *p, enum color c, i
 }
 static inline __attribute__((always_inline)) int twice(int x) { return 2 * x; }
 static __attribute__((noipa)) int back_one(pair_type *p, size_t n) { return p->first + twice(n); }
-int one(pair_type *p, enum color c) { return hidden_one(p, c, back_one) + shared_inline(p->next, c); }
+int (*const table_one[])(int) = {inner, outer};
+int one(pair_type *p, enum color c) { return hidden_one(p, c, back_one) + shared_inline(p->next, c) + outer(c); }
 `
 )
 
@@ -42,17 +46,15 @@ func dwz(t testing.TB, dwarf string, options ...string) split {
 	dir := t.TempDir()
 	var debugs []string
 	var s split
+	write(t, filepath.Join(dir, "shared.h"), sharedHeader) // one file: dwz compares the places of declarations, too
 	for _, name := range []string{"two", "one"} {
-		lib := compile(t, library{
-			sources: map[string]string{"shared.h": sharedHeader, name + ".c": strings.ReplaceAll(sharedSource, "one", name)},
-			flags:   []string{"-g", dwarf},
-		})
+		source, lib := filepath.Join(dir, name+".c"), filepath.Join(dir, "lib"+name+".so.1")
+		write(t, source, strings.ReplaceAll(sharedSource, "one", name))
+		run(t, "gcc", "-shared", "-fPIC", "-O2", "-g", dwarf, "-nostartfiles", "-Wl,--build-id=sha1", "-o", lib, source)
 		debug := filepath.Join(dir, name+".debug")
 		run(t, "objcopy", "--only-keep-debug", lib, debug)
 		s.whole = filepath.Join(dir, name+".whole")
-		if err := os.WriteFile(s.whole, read(t, debug), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, s.whole, string(read(t, debug)))
 		run(t, "objcopy", "--strip-all", lib)
 		s.lib, s.debug = lib, debug
 		debugs = append(debugs, debug)
@@ -63,9 +65,16 @@ func dwz(t testing.TB, dwarf string, options ...string) split {
 	return s
 }
 
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What dwz moved is found again: the record is that of the file before dwz.
 func TestAlternateFile(t *testing.T) {
-	names := []string{"one", "hidden_one", "back_one", "shared_inline", "twice"}
+	names := []string{"one", "hidden_one", "back_one", "shared_inline", "twice", "inner"}
 	for _, tt := range []struct{ name, dwarf, option string }{
 		{"GNU, DWARF 4", "-gdwarf-4", "--no-odr"},
 		{"GNU, DWARF 5", "-gdwarf-5", "--no-odr"},
@@ -83,6 +92,9 @@ func TestAlternateFile(t *testing.T) {
 			}
 			if f := function(t, want, "hidden_one"); !strings.Contains(f.Prototype, "const pair_type *") {
 				t.Fatalf("before dwz: prototype %q", f.Prototype)
+			}
+			if f := function(t, want, "inner"); !slices.Equal(f.InlinedInto, []string{"one", "outer"}) {
+				t.Fatalf("before dwz: inlined into %q", f.InlinedInto)
 			}
 			both, err := debug.WithAlternate(open(t, s.alternate))
 			if err != nil {
@@ -132,9 +144,7 @@ func TestAlternateFileIsAnother(t *testing.T) {
 	chained := filepath.Join(t.TempDir(), "chained.dwz")
 	link := filepath.Join(t.TempDir(), "link")
 	alt := open(t, s.alternate)
-	if err := os.WriteFile(link, append([]byte("next\x00"), make([]byte, 20)...), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	write(t, link, "next\x00"+strings.Repeat("x", 20))
 	run(t, "objcopy", "--add-section", ".gnu_debugaltlink="+link, alt.Name(), chained)
 	if _, err := debug.WithAlternate(open(t, chained)); !errors.Is(err, ErrFormat) {
 		t.Errorf("a file that needs another: %v", err)
