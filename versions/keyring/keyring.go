@@ -8,8 +8,12 @@
 //     ship packages signed that way.
 //   - A key must have been valid when the signature was made, not today: a
 //     package outlives the key that signed it. A revoked key is never accepted.
-//   - Digests weaker than SHA-256 and RSA keys shorter than 2048 bits are
-//     refused.
+//   - Digests weaker than SHA-256, RSA keys shorter than 2048 bits, DSA keys and
+//     keys that may only encrypt are refused.
+//
+// Keys of version 4 and 6 count, and all that an archive signs with: RSA,
+// ECDSA over the NIST curves, EdDSA as gpg writes it (algorithm 22) and as
+// RFC 9580 does (Ed25519 27, Ed448 28), ML-DSA with EdDSA.
 //
 // A signature by an unknown key is never good; one good signature by a trusted
 // key is enough, unless another one by a trusted key is bad.
@@ -25,6 +29,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
 var (
@@ -53,8 +58,44 @@ type Keyring struct {
 	entities openpgp.EntityList
 }
 
+// A Key describes one primary key of a keyring.
+type Key struct {
+	// Fingerprint is in upper-case hexadecimal: 40 digits of a version 4 key,
+	// 64 of a version 6 key. It is what a person compares and a project pins.
+	Fingerprint string
+	// Name is the primary user id, "" if there is none.
+	Name string
+	// Created is in UTC.
+	Created time.Time
+	// Refused says why nothing that the key signs is accepted, "" if it is.
+	Refused string
+}
+
+// Keys describes the primary keys in the order in which they were read.
+func (k *Keyring) Keys() []Key {
+	keys := make([]Key, len(k.entities))
+	for i, e := range k.entities {
+		keys[i] = Key{Fingerprint: fingerprint(e.PrimaryKey), Name: nameOf(e), Created: e.PrimaryKey.CreationTime.UTC()}
+		if err := refusal(e); err != nil {
+			keys[i].Refused = err.Error()
+		}
+	}
+	return keys
+}
+
+func fingerprint(pk *packet.PublicKey) string { return fmt.Sprintf("%X", pk.Fingerprint) }
+
+func nameOf(e *openpgp.Entity) string {
+	if id := e.PrimaryIdentity(); id != nil {
+		return id.Name
+	}
+	return ""
+}
+
 // Open reads the public keys of files, armored or binary, each with one key or
-// more. A file without a usable key is an error.
+// more. A file is an error if all its keys are too weak or may not sign, or if
+// one of them is a private key. A weak key beside a good one is no error:
+// distributions keep their old keys in one file with the new. It is not trusted.
 func Open(files ...string) (*Keyring, error) {
 	k := new(Keyring)
 	for _, name := range files {
@@ -86,16 +127,33 @@ func (k *Keyring) add(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("public key: %w", err)
 	}
+	var added openpgp.EntityList
 	for _, block := range blocks {
 		entities, err := openpgp.ReadKeyRing(bytes.NewReader(block))
 		if err != nil {
 			return fmt.Errorf("public key: %w", err)
 		}
-		k.entities = append(k.entities, entities...)
+		added = append(added, entities...)
 	}
-	if len(k.entities) == 0 {
+	if len(added) == 0 {
 		return errors.New("no OpenPGP public key")
 	}
+	var refused error
+	usable := 0
+	for _, e := range added {
+		if e.PrivateKey != nil {
+			return fmt.Errorf("key %s is a private key: keep it out of the project", fingerprint(e.PrimaryKey))
+		}
+		if err := incapable(e); err != nil {
+			refused = errors.Join(refused, fmt.Errorf("key %s: %w", fingerprint(e.PrimaryKey), err))
+			continue
+		}
+		usable++
+	}
+	if usable == 0 {
+		return refused
+	}
+	k.entities = append(k.entities, added...)
 	return nil
 }
 
@@ -150,12 +208,20 @@ func readBounded(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// A Signer says who made a good signature, and when.
+// A Signer says who made a good signature, how, and when.
 type Signer struct {
-	// KeyID is the low 64 bits of the signing key's fingerprint.
+	// KeyID is the low 64 bits of the signing key's fingerprint (version 4), or
+	// its high ones (version 6).
 	KeyID uint64
+	// Fingerprint is that of the primary key: see Key. Subkey is that of the
+	// subkey that signed, "" if the primary key did.
+	Fingerprint string
+	Subkey      string
 	// Name is the primary user id of the key, "" if it has none.
 	Name string
+	// Method is key algorithm, digest and version of the signature packet, as
+	// "RSA-4096/SHA-256 v4".
+	Method string
 	// Time is the signature's creation time in UTC.
 	Time time.Time
 }

@@ -22,7 +22,6 @@ const (
 	// maxSignatures bounds the signatures tried, each of which costs a pass
 	// over the signed bytes.
 	maxSignatures = 16
-	minRSABits    = 2048
 )
 
 // splitSignatures returns the bodies of all signature packets.
@@ -55,6 +54,7 @@ func splitSignatures(data []byte) ([]*packet.OpaquePacket, error) {
 
 // parsed is what the two packet formats have in common.
 type parsed struct {
+	version   byte
 	algorithm crypto.Hash
 	created   time.Time
 	expires   func(now time.Time) bool
@@ -64,38 +64,67 @@ type parsed struct {
 	verify    func(*packet.PublicKey, hash.Hash) error
 }
 
-// verifyOne checks one signature packet against the key that made it.
+// verifyOne checks one signature packet against the key that made it. Key ids
+// are short enough to be forged: of several keys with one, any may have made it.
 func (k *Keyring) verifyOne(op *packet.OpaquePacket, signed func() (io.Reader, error)) (Signer, error) {
 	sig, err := parseSignature(op)
 	if err != nil {
 		return Signer{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
-	key, entity, err := k.find(sig)
+	candidates, err := k.find(sig)
 	if err != nil {
 		return Signer{}, err
 	}
-	if err := acceptable(sig, key); err != nil {
+	if err := acceptable(sig); err != nil {
 		return Signer{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
+	for _, c := range candidates {
+		if err = verifyBy(c.key, sig, signed); err == nil {
+			return c.signer(sig), nil
+		}
+		if !errors.Is(err, ErrSignature) {
+			break // the signed bytes cannot be read
+		}
+	}
+	return Signer{}, err
+}
+
+// verifyBy checks sig against one key. The error wraps ErrSignature unless the
+// signed bytes cannot be read.
+func verifyBy(key *packet.PublicKey, sig *parsed, signed func() (io.Reader, error)) error {
 	h, err := sig.newHash()
 	if err != nil {
-		return Signer{}, fmt.Errorf("%w: %w", ErrSignature, err)
+		return fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	r, err := signed()
 	if err != nil {
-		return Signer{}, err
+		return err
 	}
 	if _, err := io.Copy(h, r); err != nil {
-		return Signer{}, err
+		return err
 	}
 	if err := sig.verify(key, h); err != nil {
-		return Signer{}, fmt.Errorf("%w by key %016X: %w", ErrSignature, key.KeyId, err)
+		return fmt.Errorf("%w by key %s: %w", ErrSignature, fingerprint(key), err)
 	}
-	s := Signer{KeyID: key.KeyId, Time: sig.created.UTC()}
-	if id := entity.PrimaryIdentity(); id != nil {
-		s.Name = id.Name
+	return nil
+}
+
+// A candidate is a key that could have made a signature.
+type candidate struct {
+	key    *packet.PublicKey
+	entity *openpgp.Entity
+}
+
+func (c candidate) signer(sig *parsed) Signer {
+	s := Signer{
+		KeyID: c.key.KeyId, Fingerprint: fingerprint(c.entity.PrimaryKey), Name: nameOf(c.entity),
+		Method: fmt.Sprintf("%s/%s v%d", algorithmName(c.key), sig.algorithm, sig.version),
+		Time:   sig.created.UTC(),
 	}
-	return s, nil
+	if c.key != c.entity.PrimaryKey {
+		s.Subkey = fingerprint(c.key)
+	}
+	return s
 }
 
 func parseSignature(op *packet.OpaquePacket) (*parsed, error) {
@@ -122,6 +151,7 @@ func parseSignature(op *packet.OpaquePacket) (*parsed, error) {
 		}
 	}
 	return &parsed{
+		version:   op.Contents[0],
 		algorithm: sig.Hash,
 		created:   sig.CreationTime,
 		expires:   sig.SigExpired,
@@ -175,6 +205,7 @@ func parseV3(b []byte) (*parsed, error) {
 	}
 	id := binary.BigEndian.Uint64(b[7:])
 	return &parsed{
+		version:   3,
 		algorithm: algorithm,
 		created:   time.Unix(int64(binary.BigEndian.Uint32(b[3:])), 0),
 		expires:   func(time.Time) bool { return false },
@@ -203,66 +234,14 @@ func verifyRSA(pk *packet.PublicKey, algorithm crypto.Hash, h hash.Hash, trailer
 }
 
 // acceptable refuses what is too weak, whoever signed.
-func acceptable(sig *parsed, key *packet.PublicKey) error {
+func acceptable(sig *parsed) error {
 	switch sig.algorithm {
 	case crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512:
 	default:
 		return fmt.Errorf("digest algorithm %d is too weak or unknown", uint(sig.algorithm))
 	}
-	if pub, ok := key.PublicKey.(*rsa.PublicKey); ok && pub.N.BitLen() < minRSABits {
-		return fmt.Errorf("RSA key of %d bits is too short", pub.N.BitLen())
-	}
 	if sig.expires(time.Now()) {
 		return errors.New("the signature has expired or is of the future")
-	}
-	return nil
-}
-
-// find returns the key that made sig, if it could when sig was made.
-func (k *Keyring) find(sig *parsed) (*packet.PublicKey, *openpgp.Entity, error) {
-	reason := errors.New("not in the keyring")
-	for _, e := range k.entities {
-		if sig.isBy(e.PrimaryKey) {
-			if reason = usable(e, nil, sig.created); reason == nil {
-				return e.PrimaryKey, e, nil
-			}
-		}
-		for i := range e.Subkeys {
-			if sub := &e.Subkeys[i]; sig.isBy(sub.PublicKey) {
-				if reason = usable(e, sub, sig.created); reason == nil {
-					return sub.PublicKey, e, nil
-				}
-			}
-		}
-	}
-	return nil, nil, fmt.Errorf("%w: key %s: %w", ErrUntrustedKey, sig.issuer, reason)
-}
-
-// usable says why the primary key of e, or its subkey sub, could not sign at
-// the time at. Revocation counts from whenever it was made.
-func usable(e *openpgp.Entity, sub *openpgp.Subkey, at time.Time) error {
-	self, identity := e.PrimarySelfSignature()
-	if self == nil {
-		return errors.New("no self-signature")
-	}
-	now := time.Now()
-	if e.Revoked(now) || identity != nil && identity.Revoked(now) || sub != nil && sub.Revoked(now) {
-		return errors.New("revoked")
-	}
-	if e.PrimaryKey.KeyExpired(self, at) {
-		return errors.New("expired or not yet made when it signed")
-	}
-	if sub == nil {
-		if self.FlagsValid && !self.FlagSign {
-			return errors.New("may not sign")
-		}
-		return nil
-	}
-	if sub.PublicKey.KeyExpired(sub.Sig, at) {
-		return errors.New("subkey expired or not yet made when it signed")
-	}
-	if !sub.Sig.FlagsValid || !sub.Sig.FlagSign {
-		return errors.New("subkey may not sign")
 	}
 	return nil
 }

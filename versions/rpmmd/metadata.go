@@ -42,6 +42,8 @@ type Data struct {
 	OpenChecksum Checksum
 	Size         int64
 	OpenSize     int64
+	// Timestamp is when the file was made, in UTC; zero if it is not given.
+	Timestamp time.Time
 }
 
 // Package is one package of primary.xml.
@@ -77,6 +79,7 @@ type xmlData struct {
 	OpenChecksum *xmlChecksum `xml:"open-checksum"`
 	Size         *int64       `xml:"size"`
 	OpenSize     *int64       `xml:"open-size"`
+	Timestamp    string       `xml:"timestamp"`
 }
 
 // ParseRepomd reads repomd.xml. The error wraps ErrFormat or ErrUnsafePath.
@@ -120,6 +123,7 @@ func (x *xmlData) data() (Data, error) {
 	if x.OpenSize != nil {
 		d.OpenSize = *x.OpenSize
 	}
+	d.Timestamp = parseTimestamp(x.Timestamp)
 	if x.OpenChecksum != nil {
 		d.OpenChecksum = x.OpenChecksum.checksum()
 	}

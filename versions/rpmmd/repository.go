@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -82,6 +83,8 @@ type Repository struct {
 	src     Source
 	opts    Options
 	fetcher Fetcher
+
+	provenance atomic.Pointer[Provenance] // nil before Packages has read metadata
 }
 
 // Open prepares a repository; nothing is fetched yet.
@@ -179,10 +182,15 @@ func (r *Repository) repomd(ctx context.Context) (*Repomd, error) {
 	if keys == nil {
 		keys = new(keyring.Keyring)
 	}
-	if _, err := keys.Verify(signature, func() (io.Reader, error) { return bytes.NewReader(data), nil }); err != nil {
+	signer, err := keys.Verify(signature, func() (io.Reader, error) { return bytes.NewReader(data), nil })
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return ParseRepomd(bytes.NewReader(data))
+	md, err := ParseRepomd(bytes.NewReader(data))
+	if err == nil {
+		r.provenance.Store(provenanceOf(md, signer))
+	}
+	return md, err
 }
 
 // primary parses primary.xml, from the cache if it is there and intact.
