@@ -38,6 +38,9 @@ type Build struct {
 	BuildID BuildID `json:"build_id"`
 	// LibrarySHA256 is the SHA-256 of the library file.
 	LibrarySHA256 string `json:"library_sha256"`
+	// DebugSource says where the symbols that are not dynamic came from; "" in
+	// records of earlier versions of this program.
+	DebugSource DebugSource `json:"debug_source,omitempty"`
 	// BuildTime is RPMTAG_BUILDTIME in UTC. EndOfSupport is nil if unknown.
 	BuildTime    time.Time  `json:"build_time"`
 	EndOfSupport *time.Time `json:"end_of_support,omitempty"`
