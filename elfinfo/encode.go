@@ -41,12 +41,18 @@ func DecodeBuild(r io.Reader) (*Build, error) {
 	}
 	var head struct {
 		Format int `json:"format"`
+		Facts  int `json:"facts"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
 		return nil, fmt.Errorf("version record: %w: %w", ErrFormat, err)
 	}
-	if head.Format != RecordFormat {
+	switch {
+	case head.Format != RecordFormat:
 		return nil, fmt.Errorf("version record: %w: record format %d, this program reads %d", ErrFormat, head.Format, RecordFormat)
+	case head.Facts > RecordFacts:
+		return nil, fmt.Errorf("version record: %w: facts %d, this program knows %d", ErrFormat, head.Facts, RecordFacts)
+	case head.Facts < RecordFacts:
+		return nil, fmt.Errorf("version record: %w: it was made by an older lpbuild, run \"lpbuild download\" again", ErrNotRecorded)
 	}
 	dec := json.NewDecoder(strings.NewReader(string(data)))
 	dec.DisallowUnknownFields()
@@ -87,8 +93,11 @@ func (b *Build) check() error {
 	if b.Library != "" && (!path.IsAbs(b.Library) || path.Clean(b.Library) != b.Library || hasControl(b.Library)) {
 		return bad("library path %q", b.Library)
 	}
+	if b.DebugSource != "" && !slices.Contains(debugSources, b.DebugSource) {
+		return bad("debug source %q", b.DebugSource)
+	}
 	for _, s := range []string{b.RPMSHA256, b.DebugRPMSHA256, b.LibrarySHA256} {
-		if d, err := hex.DecodeString(s); err != nil || len(d) != 0 && len(d) != sha256.Size {
+		if s != "" && !isDigest(s) {
 			return bad("SHA-256 %q", s)
 		}
 	}
@@ -163,6 +172,8 @@ func (f *Function) check() string {
 		return fmt.Sprintf("%d bytes of code, its size is %d", len(f.Bytes), f.Size)
 	case hex.EncodeToString(sum[:]) != f.SHA256:
 		return "its bytes do not have the SHA-256 recorded"
+	case f.Code != "" && !isDigest(f.Code):
+		return fmt.Sprintf("code %q", f.Code)
 	case len(f.Before) != 0 && len(f.Before) != PadBefore:
 		return fmt.Sprintf("%d bytes before it", len(f.Before))
 	case hasControl(f.Prototype) || slices.ContainsFunc(f.InlinedInto, hasControl) || hasControl(f.Entry.Reason):
@@ -194,6 +205,12 @@ const maxInstruction = 15
 
 func isBinding(s string) bool {
 	return slices.Contains([]string{bindingLocal, bindingGlobal, bindingWeak, bindingUnique}, s)
+}
+
+// isDigest says whether s is a SHA-256 in lower-case hexadecimal.
+func isDigest(s string) bool {
+	d, err := hex.DecodeString(s)
+	return err == nil && len(d) == sha256.Size && strings.ToLower(s) == s
 }
 
 // isFileName says whether s can be (part of) one element of a path; "" can.

@@ -72,6 +72,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{name: "two records", data: append(bytes.Clone(good), good...), text: "after top-level value"},
 		{name: "newer format", data: set("format", 2), text: "record format 2, this program reads 1"},
 		{name: "no format", data: edit(func(m map[string]any) { delete(m, "format") }), text: "record format 0"},
+		{name: "newer facts", data: set("facts", RecordFacts+1), text: "this program knows"},
 		{name: "unknown field", data: set("extra", 1), text: `unknown field "extra"`},
 		{name: "no build-id", data: set("build_id", ""), text: "build-id"},
 		{name: "build-id not hexadecimal", data: set("build_id", "../../x"), text: "build-id"},
@@ -100,6 +101,22 @@ func TestDecodeRefuses(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tc.text)
 			}
 		})
+	}
+}
+
+// What an older program left out would look like what the build lacks.
+func TestOldRecordMustBeMadeAgain(t *testing.T) {
+	var m map[string]any
+	if err := json.Unmarshal(encode(t, sample(t)), &m); err != nil {
+		t.Fatal(err)
+	}
+	delete(m, "facts")
+	data, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DecodeBuild(bytes.NewReader(data)); !errors.Is(err, ErrNotRecorded) || !strings.Contains(err.Error(), `run "lpbuild download" again`) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -21,6 +21,7 @@ type recorder struct {
 	cancel    map[uint64]bool         // the functions that begin a cancellation point
 	slots     map[uint64]bool         // places that relocations by name fill
 	frames    *frameTable
+	names     *codeNames // what code refers to
 	info      *debugInfo // nil without debug information
 	total     uint64     // bytes of code recorded
 }
@@ -73,6 +74,9 @@ func (r *recorder) add(d definition) {
 func (r *recorder) record(b *Build) error {
 	var err error
 	if r.slots, err = r.lib.namedSlots(); err != nil {
+		return err
+	}
+	if r.names, err = newCodeNames(r.lib, r.symbols); err != nil {
 		return err
 	}
 	r.frames = r.lib.readFrames()
@@ -166,6 +170,9 @@ func (r *recorder) function(d definition) (Function, error) {
 	f.SHA256 = hex.EncodeToString(sum[:])
 	if before, err := r.code(f.Address-PadBefore, PadBefore); err == nil {
 		f.Before = before
+	}
+	if code, err := r.names.hash(&f); err == nil {
+		f.Code = code
 	}
 	r.analyze(&f, d.Name)
 	if r.info != nil {
