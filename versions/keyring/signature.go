@@ -213,24 +213,29 @@ func parseV3(b []byte) (*parsed, error) {
 		issuer:    fmt.Sprintf("%016X", id),
 		newHash:   func() (hash.Hash, error) { return algorithm.New(), nil },
 		verify: func(pk *packet.PublicKey, h hash.Hash) error {
-			return verifyRSA(pk, algorithm, h, b[2:7], mpi)
+			return verifyV3(pk, algorithm, h, b, mpi)
 		},
 	}, nil
 }
 
-func verifyRSA(pk *packet.PublicKey, algorithm crypto.Hash, h hash.Hash, trailer, mpi []byte) error {
+// verifyV3 checks the version 3 packet b with the RSA signature mpi.
+func verifyV3(pk *packet.PublicKey, algorithm crypto.Hash, h hash.Hash, b, mpi []byte) error {
 	pub, ok := pk.PublicKey.(*rsa.PublicKey)
 	if !ok {
 		return errors.New("the key is not an RSA key")
 	}
-	h.Write(trailer)
+	h.Write(b[2:7]) // type and time
+	digest := h.Sum(nil)
+	if !bytes.Equal(digest[:2], b[17:19]) {
+		return errors.New("the digest is another")
+	}
 	// An MPI has no leading zeros, PKCS #1 wants the modulus' length.
 	if len(mpi) > pub.Size() {
 		return rsa.ErrVerification
 	}
 	sig := make([]byte, pub.Size())
 	copy(sig[len(sig)-len(mpi):], mpi)
-	return rsa.VerifyPKCS1v15(pub, algorithm, h.Sum(nil), sig)
+	return rsa.VerifyPKCS1v15(pub, algorithm, digest, sig)
 }
 
 // acceptable refuses what is too weak, whoever signed.

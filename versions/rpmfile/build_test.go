@@ -74,28 +74,49 @@ func int16Tag(v ...uint32) tagValue {
 	return tagValue{typeInt16, len(v), b}
 }
 
-// encodeHeader writes a tag store without a region.
-func encodeHeader(tags map[uint32]tagValue) []byte {
+// encodeHeader writes a tag store, with a region around it unless region is 0.
+func encodeHeader(region uint32, tags map[uint32]tagValue) []byte {
 	var ids []uint32
 	for id := range tags {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	var index, data []byte
+	var values []taggedValue
 	for _, id := range ids {
-		v := tags[id]
+		values = append(values, taggedValue{id, tags[id]})
+	}
+	return encodeValues(region, values)
+}
+
+type taggedValue struct {
+	tag uint32
+	tagValue
+}
+
+// encodeValues is encodeHeader for values in any order, also twice the same tag.
+func encodeValues(region uint32, values []taggedValue) []byte {
+	var index, data []byte
+	for _, v := range values {
 		for len(data)%8 != 0 {
 			data = append(data, 0)
 		}
-		for _, n := range []uint32{id, v.kind, uint32(len(data)), uint32(v.count)} {
-			index = binary.BigEndian.AppendUint32(index, n)
-		}
+		index = appendEntry(index, v.tag, v.kind, uint32(len(data)), uint32(v.count))
 		data = append(data, v.data...)
 	}
-	out := append(slices.Clone(headerMagic), 0, 0, 0, 0)
-	out = binary.BigEndian.AppendUint32(out, uint32(len(ids)))
+	if region != 0 {
+		index = append(appendEntry(nil, region, typeBinary, uint32(len(data)), entrySize), index...)
+		data = appendEntry(data, region, typeBinary, uint32(-len(index)), entrySize)
+	}
+	out := binary.BigEndian.AppendUint32(slices.Clone(headerMagic), uint32(len(index)/entrySize))
 	out = binary.BigEndian.AppendUint32(out, uint32(len(data)))
 	return append(append(out, index...), data...)
+}
+
+func appendEntry(b []byte, fields ...uint32) []byte {
+	for _, n := range fields {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	return b
 }
 
 func cpioArchive(members []member) []byte {
@@ -141,21 +162,29 @@ func (s spec) build(t testing.TB) []byte {
 	if s.nevra == (NEVRA{}) {
 		s.nevra = NEVRA{Name: "libx", Version: "1.0", Release: "1", Arch: "x86_64"}
 	}
-	tags := s.headerTags(payload)
-	header := encodeHeader(tags)
+	header := encodeHeader(regionImmutable, s.headerTags(payload))
+	return assemble(header, payload, s.signatureTags(header, payload))
+}
+
+func (s spec) signatureTags(header, payload []byte) map[uint32]tagValue {
 	sum := sha256.Sum256(header)
-	sigTags := map[uint32]tagValue{
+	tags := map[uint32]tagValue{
 		sigSHA256: stringTag(hex.EncodeToString(sum[:])),
 		sigSize:   int32Tag(uint32(len(header) + len(payload))),
 	}
 	if s.sign != nil {
 		for tag, v := range s.sign(header, payload) {
-			sigTags[tag] = v
+			tags[tag] = v
 		}
 	}
+	return tags
+}
+
+// assemble puts a package together.
+func assemble(header, payload []byte, sigTags map[uint32]tagValue) []byte {
 	lead := make([]byte, leadSize)
 	copy(lead, []byte{0xed, 0xab, 0xee, 0xdb, 3})
-	out := append(lead, encodeHeader(sigTags)...)
+	out := append(lead, encodeHeader(regionSignatures, sigTags)...)
 	for len(out)%8 != 0 {
 		out = append(out, 0)
 	}

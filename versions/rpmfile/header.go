@@ -21,6 +21,8 @@ const (
 
 // Types of header data (rpmTagType).
 const (
+	typeChar        = 1
+	typeInt8        = 2
 	typeInt16       = 3
 	typeInt32       = 4
 	typeInt64       = 5
@@ -30,7 +32,8 @@ const (
 	typeI18NString  = 9
 )
 
-var headerMagic = []byte{0x8e, 0xad, 0xe8, 0x01}
+// The intro's magic, version 1, and four reserved bytes, which rpm compares too.
+var headerMagic = []byte{0x8e, 0xad, 0xe8, 0x01, 0, 0, 0, 0}
 
 // A header is one tag store. All numbers in it are big-endian.
 type header struct {
@@ -41,17 +44,18 @@ type header struct {
 type entry struct {
 	kind  uint32
 	count uint32
-	data  []byte // from the value's first byte to the end of the header
+	data  []byte // the value's bytes, no more
 }
 
-// readHeader reads the header at off of a file of size bytes.
-func readHeader(r io.ReaderAt, off, size int64) (*header, error) {
+// readHeader reads the header at off of a file of size bytes. region is the tag
+// of the region that the header may begin with.
+func readHeader(r io.ReaderAt, off, size int64, region uint32) (*header, error) {
 	var intro [introSize]byte
 	if err := readFull(r, intro[:], off, size); err != nil {
 		return nil, fmt.Errorf("header at %#x: %w", off, err)
 	}
-	if !bytes.Equal(intro[:4], headerMagic) {
-		return nil, fmt.Errorf("header at %#x: %w: bad magic %x", off, ErrFormat, intro[:4])
+	if !bytes.Equal(intro[:8], headerMagic) {
+		return nil, fmt.Errorf("header at %#x: %w: bad magic %x", off, ErrFormat, intro[:8])
 	}
 	count := int64(binary.BigEndian.Uint32(intro[8:]))
 	data := int64(binary.BigEndian.Uint32(intro[12:]))
@@ -66,7 +70,10 @@ func readHeader(r io.ReaderAt, off, size int64) (*header, error) {
 	if err := readFull(r, h.raw, off, size); err != nil {
 		return nil, fmt.Errorf("header at %#x: %w", off, err)
 	}
-	return h, h.index(int(count))
+	if err := h.index(int(count), region); err != nil {
+		return nil, fmt.Errorf("header at %#x: %w", off, err)
+	}
+	return h, nil
 }
 
 // readFull fills b from off, or says ErrTruncated.
@@ -84,55 +91,21 @@ func readFull(r io.ReaderAt, b []byte, off, size int64) error {
 	return err
 }
 
-// index fills h.entries from the index of n entries. Of a tag that stands
-// there twice the first counts.
-func (h *header) index(n int) error {
-	h.entries = make(map[uint32]entry, n)
-	data := h.raw[introSize+n*entrySize:]
-	for i := range n {
-		b := h.raw[introSize+i*entrySize:]
-		tag := binary.BigEndian.Uint32(b)
-		e := entry{kind: binary.BigEndian.Uint32(b[4:]), count: binary.BigEndian.Uint32(b[12:])}
-		off := int64(int32(binary.BigEndian.Uint32(b[8:])))
-		if off < 0 || off > int64(len(data)) || e.kind > typeI18NString {
-			return fmt.Errorf("%w: tag %d: type %d at offset %d", ErrFormat, tag, e.kind, off)
-		}
-		e.data = data[off:]
-		if int64(e.count)*width(e.kind) > int64(len(e.data)) || e.count > maxValues && e.kind != typeBinary {
-			return fmt.Errorf("%w: tag %d: %d values do not fit", ErrFormat, tag, e.count)
-		}
-		if _, twice := h.entries[tag]; !twice {
-			h.entries[tag] = e
-		}
-	}
-	return nil
-}
-
-// width is the smallest number of bytes that a value of the type takes.
-func width(kind uint32) int64 {
-	switch kind {
-	case typeInt16:
-		return 2
-	case typeInt32:
-		return 4
-	case typeInt64:
-		return 8
-	}
-	return 1
-}
-
 func (h *header) has(tag uint32) bool {
 	_, ok := h.entries[tag]
 	return ok
 }
 
-// bytes returns a binary value, nil if the tag is absent or of another type.
-func (h *header) bytes(tag uint32) []byte {
+// bytes returns a binary value, nil if the tag is absent.
+func (h *header) bytes(tag uint32) ([]byte, error) {
 	e, ok := h.entries[tag]
-	if !ok || e.kind != typeBinary {
-		return nil
+	if !ok {
+		return nil, nil
 	}
-	return e.data[:e.count]
+	if e.kind != typeBinary {
+		return nil, fmt.Errorf("%w: tag %d has type %d, not binary", ErrFormat, tag, e.kind)
+	}
+	return e.data, nil
 }
 
 // strings returns a string or an array of strings, nil if the tag is absent.
@@ -149,10 +122,7 @@ func (h *header) strings(tag uint32) ([]string, error) {
 	out := make([]string, 0, e.count)
 	rest := e.data
 	for range e.count {
-		end := bytes.IndexByte(rest, 0)
-		if end < 0 {
-			return nil, fmt.Errorf("%w: tag %d: string without an end", ErrFormat, tag)
-		}
+		end := bytes.IndexByte(rest, 0) // index has seen that there is one
 		out = append(out, string(rest[:end]))
 		rest = rest[end+1:]
 	}

@@ -90,11 +90,11 @@ func (p *Package) readHeaders() error {
 		return fmt.Errorf("%w: no RPM lead", ErrFormat)
 	}
 	var err error
-	if p.sig, err = readHeader(p.r, leadSize, p.size); err != nil {
+	if p.sig, err = readHeader(p.r, leadSize, p.size, regionSignatures); err != nil {
 		return fmt.Errorf("signature %w", err)
 	}
 	off := leadSize + (int64(len(p.sig.raw))+7)&^7
-	if p.hdr, err = readHeader(p.r, off, p.size); err != nil {
+	if p.hdr, err = readHeader(p.r, off, p.size, regionImmutable); err != nil {
 		return err
 	}
 	p.payloadOffset = off + int64(len(p.hdr.raw))

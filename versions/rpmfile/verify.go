@@ -26,6 +26,17 @@ const (
 	sigGPG      = 1005 // over header and payload, DSA
 )
 
+// A Verification says what has proved a package.
+type Verification struct {
+	// Signer made the signature, in the signature packet's own terms.
+	Signer keyring.Signer
+	// WholeFile says that the signature is over header and payload (tags 1002,
+	// 1005); else it is over the header, which has a digest of the payload.
+	WholeFile bool
+	// PayloadDigest is the algorithm of that digest; 0 if WholeFile.
+	PayloadDigest crypto.Hash
+}
+
 // Verify proves that the package is, byte for byte from the main header on,
 // what the holder of one of the keys signed:
 //
@@ -35,57 +46,70 @@ const (
 //     the header (tag 5092); or, for packages made before rpm 4.14, which have
 //     no such digest, a signature over header and payload (tags 1002, 1005).
 //
-// The error wraps ErrTruncated, ErrChecksum, [keyring.ErrUnsigned],
+// The error wraps ErrTruncated, ErrFormat, ErrChecksum, [keyring.ErrUnsigned],
 // [keyring.ErrSignature] or [keyring.ErrUntrustedKey].
-func (p *Package) Verify(keys *keyring.Keyring) (keyring.Signer, error) {
-	signer, err := p.verify(keys)
+func (p *Package) Verify(keys *keyring.Keyring) (Verification, error) {
+	v, err := p.verify(keys)
 	if err != nil {
-		return keyring.Signer{}, fmt.Errorf("%s: %w", p.name, err)
+		return Verification{}, fmt.Errorf("%s: %w", p.name, err)
 	}
-	return signer, nil
+	return v, nil
 }
 
-func (p *Package) verify(keys *keyring.Keyring) (keyring.Signer, error) {
+func (p *Package) verify(keys *keyring.Keyring) (Verification, error) {
 	if err := p.checkSize(); err != nil {
-		return keyring.Signer{}, err
+		return Verification{}, err
 	}
 	if err := p.checkHeaderDigest(); err != nil {
-		return keyring.Signer{}, err
+		return Verification{}, err
 	}
 	headerSigs, err := p.headerSignatures()
 	if err != nil {
-		return keyring.Signer{}, err
+		return Verification{}, err
 	}
 	signer, err := verifyAny(keys, headerSigs, func() (io.Reader, error) { return p.headerReader(), nil })
 	if err != nil && !errors.Is(err, keyring.ErrUnsigned) {
-		return keyring.Signer{}, err
+		return Verification{}, err
 	}
 	headerSigned := err == nil
-	covered, err := p.checkPayloadDigest()
+	digest, err := p.checkPayloadDigest()
 	if err != nil {
-		return keyring.Signer{}, err
+		return Verification{}, err
 	}
-	if headerSigned && covered {
-		return signer, nil
+	if headerSigned && digest != 0 {
+		return Verification{Signer: signer, PayloadDigest: digest}, nil
 	}
 	return p.verifyWhole(keys, headerSigned)
 }
 
 // verifyWhole checks the older signatures, over header and payload.
-func (p *Package) verifyWhole(keys *keyring.Keyring, headerSigned bool) (keyring.Signer, error) {
-	var sigs [][]byte
-	for _, tag := range []uint32{sigPGP, sigGPG} {
-		if b := p.sig.bytes(tag); b != nil {
-			sigs = append(sigs, b)
-		}
+func (p *Package) verifyWhole(keys *keyring.Keyring, headerSigned bool) (Verification, error) {
+	sigs, err := p.binarySignatures(sigPGP, sigGPG)
+	if err != nil {
+		return Verification{}, err
 	}
 	signer, err := verifyAny(keys, sigs, func() (io.Reader, error) {
 		return io.MultiReader(p.headerReader(), p.payloadReader()), nil
 	})
 	if headerSigned && errors.Is(err, keyring.ErrUnsigned) {
-		return keyring.Signer{}, fmt.Errorf("%w: it does not cover the payload", keyring.ErrSignature)
+		return Verification{}, fmt.Errorf("%w: it does not cover the payload", keyring.ErrSignature)
 	}
-	return signer, err
+	return Verification{Signer: signer, WholeFile: true}, err
+}
+
+// binarySignatures returns the values of the tags that are there.
+func (p *Package) binarySignatures(tags ...uint32) ([][]byte, error) {
+	var sigs [][]byte
+	for _, tag := range tags {
+		b, err := p.sig.bytes(tag)
+		if err != nil {
+			return nil, err
+		}
+		if b != nil {
+			sigs = append(sigs, b)
+		}
+	}
+	return sigs, nil
 }
 
 // verifyAny wants one good signature and no bad one.
@@ -110,11 +134,9 @@ func verifyAny(keys *keyring.Keyring, sigs [][]byte, signed func() (io.Reader, e
 
 // headerSignatures returns all binary signatures over the header.
 func (p *Package) headerSignatures() ([][]byte, error) {
-	var sigs [][]byte
-	for _, tag := range []uint32{sigDSA, sigRSA} {
-		if b := p.sig.bytes(tag); b != nil {
-			sigs = append(sigs, b)
-		}
+	sigs, err := p.binarySignatures(sigDSA, sigRSA)
+	if err != nil {
+		return nil, err
 	}
 	encoded, err := p.sig.strings(sigOpenPGP)
 	if err != nil {
@@ -130,7 +152,8 @@ func (p *Package) headerSignatures() ([][]byte, error) {
 	return sigs, nil
 }
 
-// checkSize tells a cut file from one that was changed.
+// checkSize tells a file that was cut, or to which something was added, from
+// one that was changed.
 func (p *Package) checkSize() error {
 	want, err := p.sig.number(sigLongSize)
 	if err != nil {
@@ -142,8 +165,11 @@ func (p *Package) checkSize() error {
 		}
 	}
 	have := uint64(int64(len(p.hdr.raw)) + p.size - p.payloadOffset)
-	if want > have {
+	switch {
+	case want > have:
 		return fmt.Errorf("%w: header and payload are %d bytes, not %d", ErrTruncated, have, want)
+	case want < have && want != 0:
+		return fmt.Errorf("%w: header and payload are %d bytes, not %d", ErrChecksum, have, want)
 	}
 	return nil
 }
@@ -160,28 +186,31 @@ func (p *Package) checkHeaderDigest() error {
 	return nil
 }
 
+// payloadDigests are the algorithms accepted for the payload's digest, by their
+// OpenPGP ids (RFC 9580 section 9.5). Rpm 6 leaves the id out: it is SHA-256.
+var payloadDigests = map[uint64]crypto.Hash{0: crypto.SHA256, 8: crypto.SHA256, 9: crypto.SHA384, 10: crypto.SHA512}
+
 // checkPayloadDigest compares the compressed payload with the header's digest
-// and says whether there is one.
-func (p *Package) checkPayloadDigest() (bool, error) {
+// and returns its algorithm, 0 if there is none or it is too weak to count.
+func (p *Package) checkPayloadDigest() (crypto.Hash, error) {
 	want, err := p.hdr.str(tagPayloadDigest)
 	if err != nil || want == "" {
-		return false, err
+		return 0, err
 	}
 	id, err := p.hdr.number(tagPayloadDigestAlgo)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	// RFC 9580 section 9.5; rpm 6 dropped the algorithm tag, it is SHA-256.
-	algorithm, ok := map[uint64]crypto.Hash{0: crypto.SHA256, 8: crypto.SHA256, 9: crypto.SHA384, 10: crypto.SHA512}[id]
+	algorithm, ok := payloadDigests[id]
 	if !ok {
-		return false, nil
+		return 0, nil
 	}
 	h := algorithm.New()
 	if _, err := io.Copy(h, p.payloadReader()); err != nil {
-		return false, err
+		return 0, err
 	}
 	if have := hex.EncodeToString(h.Sum(nil)); have != strings.ToLower(want) {
-		return false, fmt.Errorf("payload: %w: %s is %s, not %s", ErrChecksum, algorithm, have, want)
+		return 0, fmt.Errorf("payload: %w: %s is %s, not %s", ErrChecksum, algorithm, have, want)
 	}
-	return true, nil
+	return algorithm, nil
 }

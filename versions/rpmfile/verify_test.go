@@ -96,11 +96,11 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := open(t, spec{members: someFiles, noDigest: tt.noDigest, sign: tt.sign}.build(t))
-			signer, err := p.Verify(tt.keys)
+			v, err := p.Verify(tt.keys)
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("error %v, want %v", err, tt.want)
 			}
-			if tt.want == nil && signer.KeyID == 0 {
+			if tt.want == nil && v.Signer.KeyID == 0 {
 				t.Error("no signer")
 			}
 		})
