@@ -2,9 +2,11 @@ package builder
 
 import (
 	"context"
+	"debug/elf"
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +31,10 @@ type ProgramEnv struct {
 	// Flags are added to the compiler's. Compiler is as in Options.
 	Flags    []string
 	Compiler string
+	// Companions are further C sources, each by the name of a function: it
+	// becomes part of the program if source defines that function. They may use
+	// only functions that every build has by that name.
+	Companions map[string][]byte
 	// CacheDir is as in Options; it spares asking the compiler for its parts.
 	CacheDir string
 }
@@ -91,6 +97,8 @@ type program struct {
 	// nonshared are the flags for crt/nonshared.c, wrappers the names that
 	// crt/wrappers.c is to define.
 	nonshared, wrappers []string
+	// companions are the names of those whose function main defines.
+	companions []string
 }
 
 func (p *program) build(ctx context.Context, source, out string) error {
@@ -119,23 +127,34 @@ func (p *program) build(ctx context.Context, source, out string) error {
 	return writeAtomic(out, data, 0o755, true)
 }
 
-// surroundings compiles what else belongs into the program: the entry point
-// and the functions of a static part that it needs.
+// surroundings compiles what else belongs into the program: the entry point,
+// the companions and the functions of a static part that it needs.
 func (p *program) surroundings(ctx context.Context) ([]string, error) {
 	start, err := p.compileEmbedded(ctx, "start.S", startSource, nil)
 	if err != nil {
 		return nil, err
 	}
 	nonshared, err := p.compileEmbedded(ctx, "nonshared.c", nonsharedSource, p.nonshared)
-	if err != nil || len(p.wrappers) == 0 {
-		return []string{start, nonshared}, err
+	if err != nil {
+		return nil, err
+	}
+	objects := []string{start, nonshared}
+	for _, name := range p.companions {
+		object, err := p.compileEmbedded(ctx, "companion_"+name+".c", p.env.Companions[name], nil)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, object)
+	}
+	if len(p.wrappers) == 0 {
+		return objects, nil
 	}
 	data, err := wrapperObject(ctx, &store{dir: p.env.CacheDir}, p.tools, p.wrappers)
 	if err != nil {
 		return nil, err
 	}
 	wrapped := filepath.Join(p.work, "wrappers.o")
-	return []string{start, nonshared, wrapped}, os.WriteFile(wrapped, data, 0o600)
+	return append(objects, wrapped), os.WriteFile(wrapped, data, 0o600)
 }
 
 // openLibraries finds the files to link with and the names that they define.
@@ -215,6 +234,11 @@ func (p *program) adapt(main string) error {
 	libgcc, err := archiveSymbols(p.tools.Libgcc)
 	if err != nil {
 		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.env.Companions)) {
+		if o.exported[name] == elf.STT_FUNC {
+			p.companions = append(p.companions, name)
+		}
 	}
 	renames := map[string]string{}
 	for _, u := range o.undefined {

@@ -17,7 +17,7 @@ const startedIn = "LPBUILD_TEST_STARTED_IN"
 
 func TestMain(m *testing.M) {
 	if fifo := os.Getenv(startedIn); fifo != "" {
-		if _, err := start(context.Background(), holder(fifo), nil); err != nil {
+		if _, err := start(context.Background(), command{argv: holder(fifo)}); err != nil {
 			panic(err)
 		}
 		select {}
@@ -59,7 +59,7 @@ func TestProgramDiesWithContext(t *testing.T) {
 	t.Parallel()
 	fifo := newFIFO(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	p, err := start(ctx, holder(fifo), nil)
+	p, err := start(ctx, command{argv: holder(fifo)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,12 +27,19 @@ type program struct {
 	err    error         // of Wait
 }
 
+// A command is what to run: arguments and environment, and files that it has
+// open from descriptor 3 on.
+type command struct {
+	argv, env []string
+	files     []*os.File
+}
+
 // start runs a program until ctx is done.
-func start(ctx context.Context, argv, env []string) (*program, error) {
+func start(ctx context.Context, c command) (*program, error) {
 	ctx, kill := context.WithCancel(ctx)
 	p := &program{kill: kill, exited: make(chan struct{})}
 	started := make(chan error)
-	go p.run(ctx, argv, env, started)
+	go p.run(ctx, c, started)
 	if err := <-started; err != nil {
 		kill()
 		return nil, err
@@ -42,11 +49,12 @@ func start(ctx context.Context, argv, env []string) (*program, error) {
 
 // run starts the program and waits for it. It stays on one OS thread, as
 // PR_SET_PDEATHSIG means the death of the thread that forked.
-func (p *program) run(ctx context.Context, argv, env []string, started chan<- error) {
+func (p *program) run(ctx context.Context, c command, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = env
+	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
+	cmd.Env = c.env
+	cmd.ExtraFiles = c.files
 	cmd.Dir = "/"
 	cmd.Stderr = &p.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -44,10 +44,45 @@ type Row struct {
 	Reason string `json:"reason,omitempty"`
 	// Warnings are lines for the author of the patch that stop nothing.
 	Warnings []string `json:"warnings,omitempty"`
-	// Seconds is how long it took, StoppedMicroseconds how long the process was
-	// stopped at most; both for Test only.
-	Seconds             float64 `json:"seconds,omitempty"`
-	StoppedMicroseconds int64   `json:"stopped_us,omitempty"`
+	// What follows is for Test only. Seconds is how long it took,
+	// StoppedMicroseconds how long the process was stopped at most, the other the
+	// median over all rounds.
+	Seconds                   float64 `json:"seconds,omitempty"`
+	StoppedMicroseconds       int64   `json:"stopped_us,omitempty"`
+	StoppedMedianMicroseconds int64   `json:"stopped_p50_us,omitempty"`
+	// Rounds is each time that the patch was applied and reverted.
+	Rounds []Round `json:"rounds,omitempty"`
+	// Hammer is nil if test.c defines no lpbuild_hammer.
+	Hammer *Hammer `json:"hammer,omitempty"`
+	// Log is what happened, line by line, if the result is Failed.
+	Log string `json:"log,omitempty"`
+}
+
+// A Round is one time that a live patch was applied and reverted: for how long
+// the process was stopped, at most, by each.
+type Round struct {
+	ApplyMicroseconds  int64 `json:"apply_us"`
+	RevertMicroseconds int64 `json:"revert_us"`
+}
+
+// warn adds a warning.
+func (r *Row) warn(text string) { r.Warnings = append(r.Warnings, text) }
+
+// sumUp derives the figures of all rounds from those of each.
+func (r *Row) sumUp() {
+	var stops []int64
+	for _, round := range r.Rounds {
+		stops = append(stops, round.ApplyMicroseconds)
+		if round.RevertMicroseconds > 0 {
+			stops = append(stops, round.RevertMicroseconds)
+		}
+	}
+	if len(stops) == 0 {
+		return
+	}
+	slices.Sort(stops)
+	r.StoppedMicroseconds = stops[len(stops)-1]
+	r.StoppedMedianMicroseconds = stops[(len(stops)-1)/2]
 }
 
 func newRow(patch Patch, build *elfinfo.Build) Row {

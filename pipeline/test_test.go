@@ -71,7 +71,7 @@ func TestTrial(t *testing.T) {
 			}
 			row := madeRow(t, patch, target)
 			job := testJob{row: &row, patch: patch, build: lib.build, store: lib, out: filepath.Join(t.TempDir(), "prog")}
-			job.run(t.Context(), TestOptions{Timeout: cmp.Or(tt.timeout, time.Minute)})
+			job.run(t.Context(), TestOptions{Rounds: 2, Timeout: cmp.Or(tt.timeout, time.Minute)})
 			if tt.step == "" {
 				if row.Result != Passed || row.Reason != "" || row.Seconds <= 0 || row.StoppedMicroseconds <= 0 {
 					t.Errorf("row %+v", row)
@@ -114,7 +114,7 @@ func requireTracing(t *testing.T) {
 // are its children.
 func TestProgramIsKilled(t *testing.T) {
 	t.Parallel()
-	p, err := start(t.Context(), []string{"/bin/sh", "-c", "sleep 1000 & echo $!; echo $!; trap '' TERM HUP; wait"}, nil)
+	p, err := start(t.Context(), command{argv: []string{"/bin/sh", "-c", "sleep 1000 & echo $!; echo $!; trap '' TERM HUP; wait"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 
 // Bounds on what a test program may say.
 const (
-	maxAnswer  = 4096 // bytes in one line
-	maxChanges = 64   // changes of its answer
+	maxAnswer  = 4096            // bytes in one line
+	maxChanges = 2*MaxRounds + 2 // changes of its answer
 )
 
 var errTooMuch = fmt.Errorf("the answer changed more than %d times", maxChanges)
@@ -104,6 +104,9 @@ func (t *transcript) settle(ctx context.Context, n int) (string, error) {
 	}
 }
 
+// maxShown bounds String, in answers: the newest.
+const maxShown = 7
+
 // String is the transcript in short: "plain" ×12, "patched" ×3.
 func (t *transcript) String() string {
 	t.mu.Lock()
@@ -111,9 +114,13 @@ func (t *transcript) String() string {
 	if len(t.answers) == 0 {
 		return "nothing"
 	}
-	parts := make([]string, len(t.answers))
-	for i, a := range t.answers {
-		parts[i] = fmt.Sprintf("%q ×%d", a.text, a.lines)
+	var parts []string
+	shown := t.answers
+	if more := len(shown) - maxShown; more > 0 {
+		parts, shown = append(parts, fmt.Sprintf("%d answers", more)), shown[more:]
+	}
+	for _, a := range shown {
+		parts = append(parts, fmt.Sprintf("%q ×%d", a.text, a.lines))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -6,6 +6,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/lpbuild/lpbuild/cmd/internal/cli"
 	"github.com/lpbuild/lpbuild/pipeline"
 )
 
@@ -33,6 +34,7 @@ has the build-id of the record. Needs the unpacked libraries that download keeps
 trace processes.`,
 		Flags: []urfave.Flag{
 			&urfave.PathFlag{Name: "junit", Usage: "also write the results as JUnit XML to `FILE`"},
+			&urfave.IntFlag{Name: "rounds", Value: pipeline.DefaultRounds, Usage: "apply and revert each live patch `N` times"},
 			&urfave.DurationFlag{Name: "timeout", Value: 30 * time.Second, Usage: "`TIME` for one build"},
 		},
 		Action: func(c *urfave.Context) error {
@@ -42,8 +44,12 @@ trace processes.`,
 }
 
 func runTest(s *session) error {
+	if n := s.Int("rounds"); n < 1 || n > pipeline.MaxRounds {
+		return cli.Usagef("--rounds %d: from 1 to %d", n, pipeline.MaxRounds)
+	}
 	report, err := s.project.Test(s.Context.Context, pipeline.TestOptions{
 		Options: s.options,
+		Rounds:  s.Int("rounds"),
 		Timeout: s.Duration("timeout"),
 	})
 	if err != nil {
