@@ -11,8 +11,8 @@ import (
 // package was built before or after a change that another one names.
 type Changelog struct {
 	// Newest and Oldest are the times of the first and the last entry, in UTC.
-	Newest time.Time `json:"newest"`
-	Oldest time.Time `json:"oldest"`
+	Newest time.Time `json:"newest,omitzero"`
+	Oldest time.Time `json:"oldest,omitzero"`
 	// Entries are marks of ChangelogMark bytes each, one an entry, newest first:
 	// the beginning of the SHA-256 of its time, title and text. Entries of two
 	// packages are the same if their marks are.

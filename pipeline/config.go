@@ -8,9 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -36,9 +34,8 @@ type Config struct {
 	Arches []string `yaml:"arches"`
 	// Repositories are where the shipped builds are.
 	Repositories []Repository `yaml:"repositories"`
-	// Support is how long after its build date a build gets live patches;
-	// 0 means for ever.
-	Support Span `yaml:"support"`
+	// Support says until when a build gets live patches (default: for ever).
+	Support Support `yaml:"support"`
 	// Patches names folders below livepatches/ (default: all of them).
 	Patches []string `yaml:"patches"`
 	// Requires are further requirements of the RPM, in RPM's own syntax.
@@ -51,29 +48,6 @@ type Config struct {
 type Expect struct {
 	Before string `yaml:"before"`
 	After  string `yaml:"after"`
-}
-
-// A Span is a length of time in calendar units, as in "13 months". A year is
-// 365.25 days, a month a twelfth of it.
-type Span time.Duration
-
-var spanUnits = map[string]time.Duration{
-	"day":   24 * time.Hour,
-	"week":  7 * 24 * time.Hour,
-	"month": 8766 * time.Hour / 12,
-	"year":  8766 * time.Hour,
-}
-
-// UnmarshalYAML reads "N day|week|month|year", with or without the plural s.
-func (s *Span) UnmarshalYAML(n *yaml.Node) error {
-	count, unit, _ := strings.Cut(n.Value, " ")
-	size, known := spanUnits[strings.TrimSuffix(unit, "s")]
-	v, err := strconv.ParseUint(count, 10, 16)
-	if err != nil || !known || time.Duration(v) > 100*spanUnits["year"]/size {
-		return &ConfigError{Line: n.Line, Text: fmt.Sprintf("support: %q is not a span such as \"13 months\"", n.Value)}
-	}
-	*s = Span(time.Duration(v) * size)
-	return nil
 }
 
 // ConfigError is one mistake in lpbuild.yaml.
@@ -161,6 +135,7 @@ func (c *Config) validate(k checker) error {
 		}
 	}
 	c.validateRepositories(&k)
+	c.validateSupport(&k)
 	for i, p := range c.Patches {
 		k.match(nameShape, p, "patches", i)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -50,7 +49,7 @@ func TestParseConfig(t *testing.T) {
 			{Name: "updates", Product: "leap", URL: "https://example.org/updates/", Priority: 99, Keys: []string{"keys/a.asc"}},
 			{Name: "rpms", Product: "rpms", URL: "rpms", Priority: 7},
 		},
-		Support:  Span(13 * 8766 * time.Hour / 12),
+		Support:  Support{Window: Span{Months: 13}, Warn: Span{Days: 30}},
 		Patches:  []string{"malloc"},
 		Requires: []string{"bash >= 4"},
 		Expect:   map[string]Expect{"malloc": {Before: "plain", After: "patched"}},
@@ -66,7 +65,7 @@ func TestParseConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.DebugPackage != "zlib-debuginfo" || got.Summary != "Live patches for zlib" || got.Support != 0 {
+	if got.DebugPackage != "zlib-debuginfo" || got.Summary != "Live patches for zlib" || got.Support.Window != (Span{}) {
 		t.Errorf("%+v", got)
 	}
 	if diff := cmp.Diff([]string{"x86_64"}, got.Arches); diff != "" {

@@ -10,7 +10,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/lpbuild/lpbuild/builder"
 	"github.com/lpbuild/lpbuild/elfinfo"
@@ -69,7 +68,7 @@ func (p *Project) request() (versions.Request, error) {
 		Arches:       p.Arches,
 		Libraries:    p.Libraries,
 		Names:        p.SymbolNames(),
-		Support:      time.Duration(p.Support),
+		Support:      p.Support.policy(),
 		ProjectDir:   p.Dir,
 	}
 	for _, repo := range p.Repositories {

@@ -236,7 +236,7 @@ func NewBuilds(ctx context.Context, req Request, opts Options) ([]Locked, error)
 			fresh.Builds = append(fresh.Builds, Locked{
 				NEVRA: v.pkg.NEVRA.String(), Arch: v.pkg.NEVRA.Arch, Repository: v.name, Location: v.pkg.Location, Products: v.products,
 				RPMSHA256: v.pkg.Checksum.Value, RPMSize: v.pkg.Size,
-				BuildTime: v.pkg.BuildTime, EndOfSupport: d.endOfSupport(v.pkg.BuildTime),
+				BuildTime: v.pkg.BuildTime, EndOfSupport: d.endOfSupport(v, v.pkg.BuildTime),
 			})
 		}
 	}

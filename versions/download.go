@@ -124,12 +124,9 @@ func keep(prior []Locked) []build {
 	return builds
 }
 
-func (d *downloader) endOfSupport(built time.Time) *time.Time {
-	if d.req.Support <= 0 {
-		return nil
-	}
-	end := built.Add(d.req.Support).UTC()
-	return &end
+// endOfSupport is that of a build of the version.
+func (d *downloader) endOfSupport(v *shipped, built time.Time) *time.Time {
+	return d.req.Support.End(v.pkg.NEVRA.String(), v.products, built)
 }
 
 // write writes records, then the lock, and then removes the records that the

@@ -65,8 +65,8 @@ func checkRecord(t *testing.T, l *lab, b *elfinfo.Build, locked Locked) {
 	if _, err := b.Function("nowhere"); !errors.Is(err, elfinfo.ErrMissing) {
 		t.Errorf("%s: nowhere: %v, want ErrMissing", b.NEVRA, err)
 	}
-	end := time.Date(2024, 5, 2, 0, 0, 0, 0, time.UTC)
-	if b.EndOfSupport == nil || !b.EndOfSupport.Equal(end) || !locked.EndOfSupport.Equal(end) || locked.Supported(end) || !locked.Supported(end.Add(-1)) {
+	end := time.Date(2024, 5, 2, 23, 59, 59, 0, time.UTC)
+	if b.EndOfSupport == nil || !b.EndOfSupport.Equal(end) || !locked.EndOfSupport.Equal(end) || locked.Supported(end.Add(1)) || !locked.Supported(end) {
 		t.Errorf("%s: end of support %v, %v", b.NEVRA, b.EndOfSupport, locked.EndOfSupport)
 	}
 	store, err := OpenStore(l.store)

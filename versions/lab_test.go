@@ -20,6 +20,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/google/rpmpack"
+
+	"github.com/lpbuild/lpbuild/versions/rpmfile"
 )
 
 func need(t testing.TB, programs ...string) {
@@ -101,6 +103,8 @@ type lab struct {
 	server  *httptest.Server
 	mu      sync.Mutex
 	got     map[string]int // requests by path
+
+	changelog []rpmfile.ChangelogEntry // of the packages that are made from now on
 }
 
 func newLab(t testing.TB, versions ...string) *lab {
@@ -169,6 +173,7 @@ func (l *lab) pkg(name, version string, key *openpgp.Entity, files ...rpmpack.RP
 	for _, f := range files {
 		r.AddFile(f)
 	}
+	l.addChangelog(r)
 	if key != nil {
 		r.SetPGPSigner(func(data []byte) ([]byte, error) {
 			var b bytes.Buffer
@@ -183,6 +188,20 @@ func (l *lab) pkg(name, version string, key *openpgp.Entity, files ...rpmpack.RP
 	file := fmt.Sprintf("%s-%s-1.x86_64.rpm", name, version)
 	l.writeTo(filepath.Join(l.repo, file), b.Bytes())
 	return file
+}
+
+// addChangelog writes the tags that rpmbuild makes of %changelog.
+func (l *lab) addChangelog(r *rpmpack.RPM) {
+	var times []int32
+	var titles, texts []string
+	for _, e := range l.changelog {
+		times, titles, texts = append(times, int32(e.Time.Unix())), append(titles, e.Title), append(texts, e.Text)
+	}
+	if len(times) > 0 {
+		r.AddCustomTag(1080, rpmpack.EntryInt32(times))
+		r.AddCustomTag(1081, rpmpack.EntryStringSlice(titles))
+		r.AddCustomTag(1082, rpmpack.EntryStringSlice(texts))
+	}
 }
 
 func libraryFiles(c compiled) []rpmpack.RPMFile {
@@ -228,7 +247,7 @@ func (l *lab) request(names ...string) Request {
 	return Request{
 		Package: "demo", Libraries: []string{"/lib64/libdemo.so.1"}, Names: names,
 		Repositories: []Repository{{Name: "lab", URL: l.server.URL, Keys: []string{"keys/lab.asc"}}},
-		Support:      24 * time.Hour, ProjectDir: l.project,
+		Support:      Support{Window: Span{Days: 1}}, ProjectDir: l.project,
 	}
 }
 

@@ -60,7 +60,7 @@ type Locked struct {
 	Library string          `json:"library,omitempty"`
 	Soname  string          `json:"soname,omitempty"`
 	BuildID elfinfo.BuildID `json:"build_id,omitempty"`
-	// BuildTime is in UTC; EndOfSupport is nil if unknown.
+	// BuildTime is in UTC; EndOfSupport is the last second, nil if unknown.
 	BuildTime    time.Time  `json:"build_time"`
 	EndOfSupport *time.Time `json:"end_of_support,omitempty"`
 	// Removed says that no repository has the package any more. The build has
@@ -74,7 +74,7 @@ type Locked struct {
 // Supported says whether the build was still supported at the time t; one
 // whose end is unknown is.
 func (l Locked) Supported(t time.Time) bool {
-	return l.EndOfSupport == nil || t.Before(*l.EndOfSupport)
+	return l.EndOfSupport == nil || !t.After(*l.EndOfSupport)
 }
 
 // ReadLock reads the project's versions.lock. The error wraps fs.ErrNotExist

@@ -65,6 +65,9 @@ func (r *recorder) record(ctx context.Context, name string) (build, error) {
 		b.Absent = nil
 	}
 	r.describe(b, name, from)
+	if b.Changelog, err = changelog(r.rpm); err != nil {
+		return build{}, err
+	}
 	l, err := r.locked(b, from)
 	return build{Locked: l, record: b}, err
 }
@@ -78,7 +81,7 @@ func (r *recorder) describe(b *elfinfo.Build, name string, from *debugPackage) {
 		b.DebugRPMSHA256 = from.sum
 	}
 	b.BuildTime = r.rpm.BuildTime()
-	b.EndOfSupport = r.endOfSupport(b.BuildTime)
+	b.EndOfSupport = r.endOfSupport(r.shipped, b.BuildTime)
 }
 
 func (r *recorder) locked(b *elfinfo.Build, from *debugPackage) (Locked, error) {

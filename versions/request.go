@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/lpbuild/lpbuild/versions/keyring"
 	"github.com/lpbuild/lpbuild/versions/rpmmd"
@@ -58,8 +57,8 @@ type Request struct {
 	// Names are the functions and variables to record, "name" or "name@source.c".
 	Names        []string
 	Repositories []Repository
-	// Support is how long after its build time a build is supported; 0 is unknown.
-	Support time.Duration
+	// Support says until when builds are supported.
+	Support Support
 	// ProjectDir is where versions.lock and versions/ are.
 	ProjectDir string
 }

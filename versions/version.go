@@ -135,6 +135,10 @@ func (d *downloader) complete(v *shipped, sum string, found []string) bool {
 		return false
 	}
 	for _, l := range v.prior {
+		// Records of an earlier lpbuild do without the changelog.
+		if b, err := readRecord(d.req.ProjectDir, l); err != nil || b.Changelog == nil {
+			return false
+		}
 		if l.RPMSHA256 != sum || !slices.Contains(found, l.Library) {
 			return false
 		}
@@ -178,7 +182,7 @@ func (d *downloader) update(v *shipped) []build {
 		if !b.Removed {
 			b.Repository, b.Location, b.Products = v.name, v.pkg.Location, v.products
 		}
-		end := d.endOfSupport(b.BuildTime)
+		end := d.endOfSupport(v, b.BuildTime)
 		if record, err := readRecord(d.req.ProjectDir, b.Locked); err == nil {
 			record.EndOfSupport = end
 			b.record = record
