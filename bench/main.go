@@ -128,9 +128,9 @@ func (b *workbench) containers(ctx context.Context) error {
 func (b *workbench) container(ctx context.Context, build *elfinfo.Build, value int) ([]*livepatch.Container, error) {
 	dir := filepath.Join("bench", "testdata", "patch")
 	patch := builder.Patch{
-		Name: "patch", Dir: dir, Source: filepath.Join(dir, "patch.c"), Template: filepath.Join(dir, "patch.in"),
+		Name: "patch", Dir: dir,
 	}
-	made, err := builder.Make(ctx, patch, []*elfinfo.Build{build}, builder.Options{
+	made, err := builder.Make(ctx, []builder.Patch{patch}, []*elfinfo.Build{build}, builder.Options{
 		OutDir: b.path(fmt.Sprint(value)), Set: "bench", SetVersion: fmt.Sprint(value), Flags: []string{fmt.Sprintf("-DVALUE=%d", value)},
 	})
 	if err != nil {

@@ -64,7 +64,7 @@ func TestNothingChangedStartsNoProcess(t *testing.T) {
 			t.Errorf("%s: cached %v, container %s", out.Build.NEVRA, out.Cached, out.Container)
 		}
 	}
-	if _, err := Check(t.Context(), p, builds, o); err != nil {
+	if _, err := Check(t.Context(), []Patch{p}, builds, o); err != nil {
 		t.Error(err)
 	}
 	if n := started() - before; n != 0 {
@@ -84,7 +84,7 @@ func TestCompilerThatLeftPath(t *testing.T) {
 	}
 	o.CacheDir = t.TempDir()
 	var tool *ToolError
-	if _, err := Make(t.Context(), p, builds, o); !errors.As(err, &tool) || !errors.Is(err, exec.ErrNotFound) {
+	if _, err := Make(t.Context(), []Patch{p}, builds, o); !errors.As(err, &tool) || !errors.Is(err, exec.ErrNotFound) {
 		t.Errorf("no cache and no compiler: %v", err)
 	}
 }
@@ -183,7 +183,7 @@ func TestCancelKillsTheCompiler(t *testing.T) {
 		cancel()
 	}()
 	start := time.Now()
-	_, err = Make(ctx, p, builds, o)
+	_, err = Make(ctx, []Patch{p}, builds, o)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want context.Canceled", err)
 	}
@@ -218,7 +218,7 @@ func TestCancelledBeforeItBegins(t *testing.T) {
 	mustMake(t, p, builds[:1], o)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	outcomes, err := Make(ctx, p, builds, o)
+	outcomes, err := Make(ctx, []Patch{p}, builds, o)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want context.Canceled", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -22,15 +23,33 @@ import (
 //   - marked for indirect-branch tracking and shadow stacks, and with frame
 //     information for every instruction: a thread that unwinds through a
 //     replacement must find its way;
-//   - calls to undeclared functions are errors: what they return would be cut
-//     to 32 bits;
 //   - debug information, so that prototypes can be compared. The container
 //     does not keep it.
 var baseFlags = []string{
 	"-O2", "-g", "-fPIC", "-fno-semantic-interposition",
 	"-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=0", "-fno-stack-protector",
 	"-fcf-protection=full", "-mtls-dialect=gnu", "-fasynchronous-unwind-tables",
-	"-Wall", "-Werror=implicit-function-declaration",
+	"-Wall",
+}
+
+// languageFlags are those that one language has and the other has not.
+//
+//   - C: calls to undeclared functions are errors: what they return would be
+//     cut to 32 bits;
+//   - C++: inline functions and templates stay inside the container.
+func languageFlags(source string) []string {
+	if isCPlusPlus(source) {
+		return []string{"-fvisibility-inlines-hidden"}
+	}
+	return []string{"-Werror=implicit-function-declaration"}
+}
+
+func isCPlusPlus(source string) bool {
+	switch filepath.Ext(source) {
+	case ".cc", ".cpp", ".cxx":
+		return true
+	}
+	return false
 }
 
 // lastFlags come after the project's own: without them the object could not be
@@ -52,29 +71,58 @@ type compiled struct {
 	Log string `json:"log"`
 }
 
-// compile returns the object made from the patch's source and what the
-// compiler said, from the cache if neither the source, a header, a flag nor
-// the compiler has changed.
-func (m *maker) compile(ctx context.Context) (*object, string, error) {
-	source := m.patch.sourceFile()
-	dir, err := filepath.Abs(filepath.Dir(source))
+// source is one file to compile, in one variant of its patch.
+type source struct {
+	*variant
+	// dir is the file's folder, base its name, key the cache's for the object.
+	dir, base, key string
+	// work is the name of files of its own in the maker's folder.
+	work string
+}
+
+// compile returns the object made from the sources of a patch and what the
+// compiler said. work is a name that no other variant has.
+func (m *maker) compile(ctx context.Context, work string, v *variant) (*object, string, error) {
+	var objects [][]byte
+	var logs strings.Builder
+	for i, file := range v.patch.sourceFiles() {
+		src := &source{variant: v, work: fmt.Sprintf("%s-%d", work, i)}
+		data, log, err := m.compileFile(ctx, src, file)
+		if err != nil {
+			return nil, "", err
+		}
+		objects = append(objects, data)
+		logs.WriteString(log)
+	}
+	data, err := m.joinObjects(ctx, work, objects)
 	if err != nil {
 		return nil, "", err
 	}
-	text, err := os.ReadFile(source)
+	o, err := readObject(data)
+	return o, logs.String(), err
+}
+
+// compileFile returns the object of one file, from the cache if neither the
+// source, a header, a flag nor the compiler has changed.
+func (m *maker) compileFile(ctx context.Context, src *source, file string) ([]byte, string, error) {
+	dir, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
 		return nil, "", err
 	}
-	key, err := keyOf("object", m.tools.identity(), baseFlags, m.opts.Flags, lastFlags(m.patch.Name, dir),
-		filepath.Base(source), digest(text), sourceDateEpoch())
+	src.dir, src.base = dir, filepath.Base(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, "", err
 	}
-	if data, log, ok := m.cachedObject(key, dir); ok {
-		o, err := readObject(data)
-		return o, log, err
+	src.key, err = keyOf("object", m.tools.identity(), m.compilerFlags(src), src.patch.Name,
+		src.base, digest(text), sourceDateEpoch())
+	if err != nil {
+		return nil, "", err
 	}
-	data, info, err := m.runCompiler(ctx, dir, filepath.Base(source))
+	if data, log, ok := m.cachedObject(src); ok {
+		return data, log, nil
+	}
+	data, info, err := m.runCompiler(ctx, src)
 	if err != nil {
 		return nil, "", keepLog(m.store, err)
 	}
@@ -82,21 +130,22 @@ func (m *maker) compile(ctx context.Context) (*object, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if err := m.store.put("objects", key, data); err != nil {
+	if err := m.store.put("objects", src.key, data); err != nil {
 		return nil, "", err
 	}
-	if err := m.store.put("dependencies", key, note); err != nil {
-		return nil, "", err
-	}
-	o, err := readObject(data)
-	return o, info.Log, err
+	return data, info.Log, m.store.put("dependencies", src.key, note)
 }
 
-// cachedObject returns the object kept under key if every file that went into
-// it still has the same content. A header that would now be found in an
-// earlier folder is not noticed.
-func (m *maker) cachedObject(key, dir string) (data []byte, log string, ok bool) {
-	note, ok := m.store.get("dependencies", key)
+// compilerFlags are all options that change what comes out, apart from folders.
+func (m *maker) compilerFlags(src *source) []string {
+	return slices.Concat(baseFlags, languageFlags(src.base), m.opts.Flags, src.flags())
+}
+
+// cachedObject returns the object kept for src if every file that went into it
+// still has the same content. A header that would now be found in an earlier
+// folder is not noticed.
+func (m *maker) cachedObject(src *source) (data []byte, log string, ok bool) {
+	note, ok := m.store.get("dependencies", src.key)
 	if !ok {
 		return nil, "", false
 	}
@@ -105,33 +154,54 @@ func (m *maker) cachedObject(key, dir string) (data []byte, log string, ok bool)
 		return nil, "", false
 	}
 	for _, d := range info.Dependencies {
-		text, err := os.ReadFile(under(dir, d.Path))
+		text, err := os.ReadFile(under(src.dir, d.Path))
 		if err != nil || digest(text) != d.SHA256 {
 			return nil, "", false
 		}
 	}
-	data, ok = m.store.get("objects", key)
+	data, ok = m.store.get("objects", src.key)
 	return data, info.Log, ok
 }
 
-// runCompiler compiles the file called base in dir.
-func (m *maker) runCompiler(ctx context.Context, dir, base string) ([]byte, *compiled, error) {
-	object := filepath.Join(m.work, "patch.o")
-	deps := filepath.Join(m.work, "patch.d")
-	args := append([]string{}, baseFlags...)
-	args = append(args, m.opts.Flags...)
-	args = append(args, lastFlags(m.patch.Name, dir)...)
-	args = append(args, "-MD", "-MF", deps, "-MT", "x", "-c", "-o", object, "./"+base)
-	log, err := run(ctx, command{path: m.tools.Compiler, args: args, dir: dir})
+// runCompiler compiles a file in its own folder.
+func (m *maker) runCompiler(ctx context.Context, src *source) ([]byte, *compiled, error) {
+	object := filepath.Join(m.work, src.work+".o")
+	deps := filepath.Join(m.work, src.work+".d")
+	args := slices.Concat(m.compilerFlags(src), lastFlags(src.patch.Name, src.dir),
+		[]string{"-MD", "-MF", deps, "-MT", "x", "-c", "-o", object, "./" + src.base})
+	log, err := run(ctx, command{path: m.tools.Compiler, args: args, dir: src.dir})
 	if err != nil {
 		return nil, nil, err
 	}
 	info := &compiled{Log: log}
-	if info.Dependencies, err = readDependencies(deps, dir); err != nil {
+	if info.Dependencies, err = readDependencies(deps, src.dir); err != nil {
 		return nil, nil, err
 	}
 	data, err := os.ReadFile(object)
 	return data, info, err
+}
+
+// joinObjects makes one relocatable file of several.
+func (m *maker) joinObjects(ctx context.Context, work string, objects [][]byte) ([]byte, error) {
+	if len(objects) == 1 {
+		return objects[0], nil
+	}
+	dir, err := os.MkdirTemp(m.work, "join-")
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"-r", "-o", work + ".o"}
+	for i, data := range objects {
+		name := fmt.Sprintf("part%d.o", i)
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			return nil, err
+		}
+		args = append(args, name)
+	}
+	if _, err := run(ctx, command{path: m.tools.Linker, args: args, dir: dir}); err != nil {
+		return nil, keepLog(m.store, err)
+	}
+	return os.ReadFile(filepath.Join(dir, work+".o"))
 }
 
 // readDependencies reads the make rule that the compiler wrote and digests the

@@ -19,12 +19,11 @@ var (
 	// ErrImport: the replacement uses a symbol that does not exist wherever
 	// that build runs.
 	ErrImport = errors.New("unresolvable import")
-	// ErrTarget: the description is for another library than the record.
-	ErrTarget = errors.New("description is for another library")
 	// ErrReplacement: the source does not define and export what the
 	// description names. It concerns every build alike.
 	ErrReplacement = errors.New("no such replacement")
-	// ErrConflict: two lines of the description concern the same bytes.
+	// ErrConflict: two lines of a description, or two live patches, concern the
+	// same bytes or the same name.
 	ErrConflict = errors.New("conflict")
 )
 
@@ -46,11 +45,13 @@ func nameBuild(err error, b *elfinfo.Build) error {
 	return fmt.Errorf("%s: %s: %w", b.NEVRA, b.Soname, err)
 }
 
-// refuse makes a refusal of kind, with the error that led to it if there is one.
+// refuse makes a refusal of kind, with the error that led to it; either may be nil.
 func refuse(kind, cause error, format string, args ...any) error {
-	r := &refusal{reason: fmt.Sprintf(format, args...), causes: []error{kind}}
-	if cause != nil {
-		r.causes = append(r.causes, cause)
+	r := &refusal{reason: fmt.Sprintf(format, args...)}
+	for _, err := range []error{kind, cause} {
+		if err != nil {
+			r.causes = append(r.causes, err)
+		}
 	}
 	return r
 }

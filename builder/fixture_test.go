@@ -152,7 +152,7 @@ func project(t testing.TB, source, template string) (Patch, Options) {
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, p.sourceFile(), source)
+	writeFile(t, p.sourceFiles()[0], source)
 	writeFile(t, p.templateFile(), template)
 	return p, Options{
 		CacheDir: filepath.Join(dir, "cache"), OutDir: filepath.Join(dir, "build"),

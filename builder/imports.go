@@ -57,10 +57,15 @@ func (x index) add(wanted map[string]bool, symbols []elfinfo.Symbol, soname stri
 	}
 }
 
-// newResolver looks the names that o could use up in the record of build b.
-func (m *maker) newResolver(b *elfinfo.Build, o *object) *resolver {
+func newImports() *imports {
+	return &imports{Libraries: map[string][]stubSymbol{}, Renames: map[string]string{}}
+}
+
+// newResolver looks the names that the undefined symbols could stand for up in
+// the record of build b.
+func (m *maker) newResolver(b *elfinfo.Build, undefined []undefinedSymbol) *resolver {
 	wanted := map[string]bool{}
-	for _, u := range o.undefined {
+	for _, u := range undefined {
 		for _, name := range substitutes(u) {
 			wanted[name] = true
 		}
@@ -81,16 +86,15 @@ func (m *maker) newResolver(b *elfinfo.Build, o *object) *resolver {
 	return r
 }
 
-// resolve finds every symbol that o needs. An error wraps ErrImport and names
-// the symbol.
-func (r *resolver) resolve(o *object) (*imports, error) {
-	im := &imports{Libraries: map[string][]stubSymbol{}, Renames: map[string]string{}}
+// resolve finds every symbol that o needs and adds it to im. An error wraps
+// ErrImport and names the symbol.
+func (r *resolver) resolve(o *object, im *imports) error {
 	for _, u := range o.undefined {
 		if err := r.resolveOne(u, im); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return im, nil
+	return nil
 }
 
 func (r *resolver) resolveOne(u undefinedSymbol, im *imports) error {
@@ -108,7 +112,7 @@ func (r *resolver) resolveOne(u undefinedSymbol, im *imports) error {
 	if wrapped, ok := wrappers[u.Name]; ok && u.Version == "" {
 		if p, ok := r.find(wrapped, ""); ok {
 			im.add(p, false)
-			im.Wrappers = append(im.Wrappers, u.Name)
+			im.wrap(u.Name)
 			return nil
 		}
 	}
@@ -196,8 +200,17 @@ func (im *imports) add(p provided, explicit bool) {
 	s := stubSymbol{Name: p.Name, Version: p.Version, Explicit: explicit, Kind: stubKind(p.Kind)}
 	list := im.Libraries[p.soname]
 	i, found := slices.BinarySearchFunc(list, s, compareStubSymbols)
-	if !found {
-		im.Libraries[p.soname] = slices.Insert(list, i, s)
+	if found {
+		list[i].Explicit = list[i].Explicit || explicit
+		return
+	}
+	im.Libraries[p.soname] = slices.Insert(list, i, s)
+}
+
+// wrap notes that the container gets a definition of name.
+func (im *imports) wrap(name string) {
+	if i, found := slices.BinarySearch(im.Wrappers, name); !found {
+		im.Wrappers = slices.Insert(im.Wrappers, i, name)
 	}
 }
 

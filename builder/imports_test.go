@@ -67,7 +67,8 @@ func TestResolve(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := &maker{opts: Options{Related: related}, libgcc: map[string]bool{"__popcountdi2": true}}
 			o := &object{undefined: []undefinedSymbol{tc.ref}}
-			im, err := m.newResolver(build, o).resolve(o)
+			im := newImports()
+			err := m.newResolver(build, o.undefined).resolve(o, im)
 			if tc.says != "" {
 				if !errors.Is(err, ErrImport) || !strings.Contains(err.Error(), tc.says) {
 					t.Errorf("%v, want a refusal saying %q", err, tc.says)

@@ -22,13 +22,18 @@ var linkFlags = []string{
 
 // linkJob is one distinct link: every build with the same imports shares it.
 type linkJob struct {
+	union   *union
 	imports *imports
 	key     string
 }
 
 // linkKey is the cache key of the container's code for one set of imports.
-func (m *maker) linkKey(im *imports) (string, error) {
-	return keyOf("link", m.tools.identity(), linkFlags, m.patch.Name, m.object.sum, digest(wrapperSource), im)
+func (m *maker) linkKey(u *union, im *imports) (string, error) {
+	var objects []any
+	for _, v := range u.parts {
+		objects = append(objects, v.patch.Name, v.object.sum, u.privateNames(v))
+	}
+	return keyOf("link", m.tools.identity(), linkFlags, m.setName(), objects, digest(wrapperSource), im)
 }
 
 // link returns the linked shared object of a job.
@@ -40,12 +45,12 @@ func (m *maker) link(ctx context.Context, job linkJob) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := m.linkInputs(ctx, dir, job.imports)
+	inputs, err := m.linkInputs(ctx, dir, job)
 	if err != nil {
 		return nil, keepLog(m.store, err)
 	}
 	out := filepath.Join(dir, "container.so")
-	args := slices.Concat(linkFlags, []string{"-soname", m.patch.Name + ".so", "-o", out}, inputs)
+	args := slices.Concat(linkFlags, []string{"-soname", m.setName() + ".so", "-o", out}, inputs)
 	if _, err := run(ctx, command{path: m.tools.Linker, args: args, dir: dir}); err != nil {
 		return nil, keepLog(m.store, err)
 	}
@@ -57,23 +62,29 @@ func (m *maker) link(ctx context.Context, job linkJob) ([]byte, error) {
 }
 
 // linkInputs writes what is linked into dir and returns the files in the order
-// of the command line: the object, with names as the build has them, wrappers,
+// of the command line: the objects, with names as the build has them, wrappers,
 // a stub for each library, the compiler's run-time library.
-func (m *maker) linkInputs(ctx context.Context, dir string, im *imports) (inputs []string, err error) {
+func (m *maker) linkInputs(ctx context.Context, dir string, job linkJob) (inputs []string, err error) {
+	im := job.imports
 	add := func(name string, data []byte) error {
 		file := filepath.Join(dir, name)
 		inputs = append(inputs, file)
 		return os.WriteFile(file, data, 0o600)
 	}
-	data, err := renameSymbols(m.object.data, im.Renames)
-	if err != nil {
-		return nil, err
-	}
-	if err := add("patch.o", data); err != nil {
-		return nil, err
+	for i, v := range job.union.parts {
+		names := job.union.privateNames(v)
+		maps.Copy(names, im.Renames)
+		data, err := renameSymbols(v.object.data, names)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(fmt.Sprintf("patch%d.o", i), data); err != nil {
+			return nil, err
+		}
 	}
 	if len(im.Wrappers) > 0 {
-		if data, err = wrapperObject(ctx, m.store, m.tools, im.Wrappers); err != nil {
+		data, err := wrapperObject(ctx, m.store, m.tools, im.Wrappers)
+		if err != nil {
 			return nil, err
 		}
 		if err := add("wrappers.o", data); err != nil {

@@ -3,7 +3,6 @@ package builder
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,160 +14,130 @@ import (
 	"github.com/lpbuild/lpbuild/livepatch"
 )
 
-// Make builds the patch's container for every build and returns one Outcome
-// per build, in order. A build that cannot have one says so in its Outcome and
-// does not stop the others; a container that an earlier run left for it is
-// removed.
+// Make builds one container for every build, with all patches that concern it,
+// and returns one Outcome for every patch and build of its library, in this
+// order. A build of which one patch is refused has no container at all: the
+// Outcome of that patch says why, those of its other patches that it is so. It
+// does not stop the other builds; a container that an earlier run left for it
+// is removed. A build that no patch concerns has none either.
 //
-// The error is for what concerns them all: the description or the source is
-// wrong, a tool is missing, ctx was cancelled (the outcomes then say which
-// builds were done). Nothing half written is left behind.
-func Make(ctx context.Context, p Patch, builds []*elfinfo.Build, o Options) ([]Outcome, error) {
-	return makeAll(ctx, p, builds, o, true)
+// The error is for what concerns them all: a description or a source is wrong,
+// a tool is missing, ctx was cancelled (the outcomes then say which builds were
+// done). Nothing half written is left behind.
+func Make(ctx context.Context, patches []Patch, builds []*elfinfo.Build, o Options) ([]Outcome, error) {
+	return makeAll(ctx, patches, builds, o, true)
 }
 
 // Check does what Make does, and writes nothing but the cache: each Outcome
 // holds the refusal or the warnings that Make would give, and no Container.
-func Check(ctx context.Context, p Patch, builds []*elfinfo.Build, o Options) ([]Outcome, error) {
-	return makeAll(ctx, p, builds, o, false)
+func Check(ctx context.Context, patches []Patch, builds []*elfinfo.Build, o Options) ([]Outcome, error) {
+	return makeAll(ctx, patches, builds, o, false)
 }
 
-func makeAll(ctx context.Context, p Patch, builds []*elfinfo.Build, o Options, write bool) ([]Outcome, error) {
+func makeAll(ctx context.Context, patches []Patch, builds []*elfinfo.Build, o Options, write bool) ([]Outcome, error) {
 	work, err := os.MkdirTemp("", "lpbuild-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	m := &maker{patch: p, opts: o, store: &store{dir: o.CacheDir}, work: work, write: write}
-	if err := m.prepare(ctx); err != nil {
+	m := &maker{opts: o, store: &store{dir: o.CacheDir}, work: work, write: write}
+	if err := m.prepare(ctx, patches); err != nil {
 		return nil, err
 	}
-	m.outcomes, m.done = make([]Outcome, len(builds)), make([]bool, len(builds))
-	for i, b := range builds {
-		m.outcomes[i].Build = b
+	sites := m.assign(builds)
+	if err := m.compileAll(ctx); err != nil {
+		return nil, err
 	}
-	targets := m.plan()
-	if err := m.produce(ctx, targets); err != nil {
+	if err := m.produce(ctx, m.plan(sites)); err != nil {
 		m.abandon(err)
 		return m.outcomes, err
 	}
 	return m.outcomes, nil
 }
 
-// maker makes the containers of one patch.
+// maker makes the containers of one set.
 type maker struct {
-	patch Patch
 	opts  Options
 	store *store
 	work  string
 	write bool
 
-	// Set by prepare, then only read.
-	desc       *livepatch.Description
-	depends    [][32]byte
-	tools      *toolchain
-	libgcc     map[string]bool
-	object     *object
-	prototypes map[string]string
+	// Set before anything is planned, then only read.
+	tools    *toolchain
+	libgcc   map[string]bool
+	parts    []*part
+	variants []*variant
+	// unions holds what has been merged already; see union.
+	unions map[string]*union
 
 	mu       sync.Mutex
 	outcomes []Outcome
 	done     []bool
 }
 
-// prepare does what is done once for all builds.
-func (m *maker) prepare(ctx context.Context) error {
-	template, err := os.ReadFile(m.patch.templateFile())
-	if err != nil {
-		return err
-	}
-	m.desc, err = livepatch.ParseDescription(filepath.Base(m.patch.templateFile()), template)
-	if err != nil {
-		return err
-	}
-	if err := m.readDepends(); err != nil {
+// prepare does what is done once for all patches.
+func (m *maker) prepare(ctx context.Context, patches []Patch) (err error) {
+	if err := m.readParts(patches); err != nil {
 		return err
 	}
 	if m.tools, err = findToolchain(ctx, m.store, m.opts.Compiler); err != nil {
 		return err
 	}
-	if m.libgcc, err = archiveSymbols(m.tools.Libgcc); err != nil {
-		return err
-	}
-	var log string
-	if m.object, log, err = m.compile(ctx); err != nil {
-		return err
-	}
-	if log != "" {
-		m.opts.log().Warn("compiler warnings", "patch", m.patch.Name, "output", log)
-	}
-	if err := m.checkReplacements(); err != nil {
-		return err
-	}
-	if m.prototypes, err = m.readPrototypes(ctx); err != nil {
-		m.opts.log().Debug("prototypes of the replacements are unknown", "patch", m.patch.Name, "error", err)
-	}
-	return context.Cause(ctx)
+	m.libgcc, err = archiveSymbols(m.tools.Libgcc)
+	return err
 }
 
-// readDepends reads the patch ids of the patches that must be applied before.
-func (m *maker) readDepends() error {
-	for _, name := range m.desc.Depends {
-		data, err := os.ReadFile(under(m.patch.Dir, name))
-		if err != nil {
-			return fmt.Errorf("dependency: %w", err)
-		}
-		id, err := livepatch.ReadPatchID(name, data)
-		if err != nil {
-			return fmt.Errorf("dependency: %w", err)
-		}
-		m.depends = append(m.depends, id)
+// setName is the first part of the containers' names.
+func (m *maker) setName() string {
+	if m.opts.Set == "" && len(m.parts) > 0 {
+		return m.parts[0].patch.Name
 	}
-	return nil
+	return m.opts.Set
 }
 
 // target is one container to make: one build-id, which several packages may ship.
 type target struct {
-	plan    *plan
-	nevras  []string
-	indexes []int // of outcomes
-	file    string
-	input   livepatch.PackInput
-	link    linkJob
-	key     string
+	plan   *plan
+	sites  []*site
+	nevras []string
+	file   string
+	input  livepatch.PackInput
+	link   linkJob
+	key    string
 }
 
 // plan resolves every build and gathers the records of one build-id. Builds
-// that are refused get their outcome here.
-func (m *maker) plan() []*target {
+// that are refused get their outcomes here.
+func (m *maker) plan(sites []*site) []*target {
+	m.unions = map[string]*union{}
 	byID := map[string]*target{}
 	var targets []*target
-	for i := range m.outcomes {
-		b := m.outcomes[i].Build
-		p, err := m.newPlan(b)
-		if err != nil {
-			m.refuse(i, err)
+	for _, s := range sites {
+		if len(s.cells) == 0 {
 			continue
 		}
-		id := b.Soname + " " + string(b.BuildID)
+		p, err := m.newPlan(s)
+		if err != nil {
+			m.refuse(s, err)
+			continue
+		}
+		id := s.build.Soname + " " + string(s.build.BuildID)
 		t := byID[id]
 		if t == nil {
 			t = &target{plan: p}
 			byID[id] = t
 			targets = append(targets, t)
 		} else if !t.plan.same(p) {
-			m.refuse(i, refuse(ErrConflict, nil, "the build-id is that of %s, the contents are not", t.plan.build.NEVRA))
+			m.refuse(s, refuse(ErrConflict, nil, "the build-id is that of %s, the contents are not", t.plan.build.NEVRA))
 			continue
 		}
-		t.indexes = append(t.indexes, i)
-		t.nevras = append(t.nevras, b.NEVRA)
+		t.sites = append(t.sites, s)
+		t.nevras = append(t.nevras, s.build.NEVRA)
 	}
 	return slices.DeleteFunc(targets, func(t *target) bool {
 		err := m.describe(t)
-		for _, i := range t.indexes {
-			if err != nil {
-				m.refuse(i, err)
-			}
+		if err != nil {
+			m.finish(t, made{}, err)
 		}
 		return err != nil
 	})
@@ -240,7 +209,7 @@ type made struct {
 	cached   bool
 }
 
-// reuse gives t its outcome if the container is there and made from the same
+// reuse gives t its outcomes if the container is there and made from the same
 // input. Checking needs only to know that it once could be made.
 func (m *maker) reuse(t *target) bool {
 	note, ok := m.store.get("containers", t.key)
@@ -264,29 +233,37 @@ func (m *maker) reuse(t *target) bool {
 
 // finish sets the outcomes of t's builds.
 func (m *maker) finish(t *target, result made, err error) {
-	for _, i := range t.indexes {
+	for _, s := range t.sites {
 		if err != nil {
-			m.refuse(i, err)
+			m.refuse(s, err)
 			continue
 		}
-		o := Outcome{Build: m.outcomes[i].Build, Cached: result.cached}
-		o.Warnings = slices.Concat(t.plan.warnings, result.Warnings)
-		if m.write {
-			o.Container = t.file
+		for i, c := range s.cells {
+			o := Outcome{Patch: c.patch.Name, Build: s.build, Cached: result.cached}
+			o.Warnings = slices.Concat(t.plan.parts[i].warnings, result.Warnings)
+			if m.write {
+				o.Container = t.file
+			}
+			m.report(c.index, o)
 		}
-		m.report(i, o)
 	}
 }
 
-// refuse sets the outcome of a build that gets no container, and removes the
+// refuse sets the outcomes of a build that gets no container, and removes the
 // one that an earlier run may have left: it would be packaged as if it were
-// good.
-func (m *maker) refuse(i int, err error) {
-	b := m.outcomes[i].Build
-	if name, nameErr := containerName(m.patch.Name, b.NEVRA, b); m.write && nameErr == nil {
+// good. A patch that has no error of its own shares err.
+func (m *maker) refuse(s *site, err error) {
+	name, nameErr := containerName(m.setName(), s.build.NEVRA, s.build)
+	if m.write && nameErr == nil {
 		_ = os.Remove(filepath.Join(m.opts.OutDir, name))
 	}
-	m.report(i, Outcome{Build: b, Err: nameBuild(err, b)})
+	for _, c := range s.cells {
+		own := c.err
+		if own == nil {
+			own = err
+		}
+		m.report(c.index, Outcome{Patch: c.patch.Name, Build: s.build, Err: nameBuild(own, s.build)})
+	}
 }
 
 func (m *maker) report(i int, o Outcome) {
@@ -298,7 +275,7 @@ func (m *maker) report(i int, o Outcome) {
 	}
 }
 
-// abandon gives every build that has no outcome yet the reason.
+// abandon gives every patch and build that has no outcome yet the reason.
 func (m *maker) abandon(err error) {
 	for i := range m.outcomes {
 		if o := &m.outcomes[i]; !m.done[i] {

@@ -21,6 +21,9 @@ type object struct {
 	exported map[string]elf.SymType
 	// hidden are names that are defined but not exported (static, or hidden).
 	hidden map[string]bool
+	// global are names that another object of the same link shares, exported or
+	// hidden, with whether their definition is weak.
+	global map[string]bool
 }
 
 // undefinedSymbol is one reference to another library.
@@ -60,7 +63,7 @@ func readObject(data []byte) (*object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiled object: %w", err)
 	}
-	o := &object{data: data, sum: digest(data), exported: map[string]elf.SymType{}, hidden: map[string]bool{}}
+	o := &object{data: data, sum: digest(data), exported: map[string]elf.SymType{}, hidden: map[string]bool{}, global: map[string]bool{}}
 	undefined := map[string]undefinedSymbol{}
 	for _, s := range symbols {
 		o.sort(s, undefined)
@@ -74,6 +77,9 @@ func readObject(data []byte) (*object, error) {
 // sort puts one symbol where it belongs.
 func (o *object) sort(s elf.Symbol, undefined map[string]undefinedSymbol) {
 	bind, typ := elf.ST_BIND(s.Info), elf.ST_TYPE(s.Info)
+	if s.Section != elf.SHN_UNDEF && bind != elf.STB_LOCAL {
+		o.global[s.Name] = bind != elf.STB_GLOBAL
+	}
 	switch {
 	case s.Name == "" || typ == elf.STT_FILE || typ == elf.STT_SECTION:
 	case s.Section == elf.SHN_UNDEF:

@@ -2,30 +2,61 @@ package builder
 
 import (
 	"log/slog"
+	"path"
 	"path/filepath"
 	"runtime"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
-// Patch is one live patch of a project: one source, one description, any
-// number of builds.
+// Patch is one live patch of a project: its sources and one description, for
+// any number of builds.
 type Patch struct {
-	// Name is the patch's name, that of its folder below livepatches/. The
-	// containers' file names begin with it.
+	// Name is the patch's name, that of its folder below livepatches/.
 	Name string
-	// Dir is the folder. Source and Template are the files; a bare file name is
-	// one in Dir, "" stands for NAME.c and NAME.in.
-	Source, Template, Dir string
+	// Dir is the folder. Sources (C, or C++ if the name ends in .cc, .cpp or
+	// .cxx) and Template are the files; a bare file name is one in Dir. No
+	// Sources stand for NAME.c, "" for NAME.in.
+	Sources       []string
+	Template, Dir string
+	// Select says what the patch has to do with one build of its library; nil
+	// stands for a function that returns the zero Selection. It is called once
+	// for each build, from one goroutine; its error is why that build cannot
+	// have a container.
+	Select func(*elfinfo.Build) (Selection, error)
 }
 
-func (p Patch) sourceFile() string   { return p.file(p.Source, ".c") }
-func (p Patch) templateFile() string { return p.file(p.Template, ".in") }
+// Selection is what one live patch has to do with one build.
+type Selection struct {
+	// Apart is why the patch does not concern the build, "" if it does.
+	Apart string
+	// Defines are macros, NAME or NAME=VALUE, that the sources are compiled with.
+	Defines []string
+	// Headers are folders that are searched for headers before this machine's
+	// own, as absolute paths. What a header is does not depend on the folder's
+	// name: equal contents give equal containers.
+	Headers []string
+}
 
-func (p Patch) file(name, ext string) string {
-	if name == "" {
-		name = p.Name + ext
+func (p Patch) sourceFiles() []string {
+	if len(p.Sources) == 0 {
+		return []string{p.file(p.Name + ".c")}
 	}
+	var files []string
+	for _, s := range p.Sources {
+		files = append(files, p.file(s))
+	}
+	return files
+}
+
+func (p Patch) templateFile() string {
+	if p.Template == "" {
+		return p.file(p.Name + ".in")
+	}
+	return p.file(p.Template)
+}
+
+func (p Patch) file(name string) string {
 	if filepath.Base(name) == name {
 		return filepath.Join(p.Dir, name)
 	}
@@ -42,10 +73,12 @@ type Options struct {
 	// CacheDir keeps objects and links between runs; "" keeps nothing. OutDir
 	// receives the containers.
 	CacheDir, OutDir string
-	// Jobs is how many links and containers are made at a time; 0 is one per
-	// processor.
+	// Jobs is how many compilers, links and containers run at a time; 0 is one
+	// per processor.
 	Jobs int
-	// Set and SetVersion are the project's name and version, for .lpbuild.
+	// Set and SetVersion are the project's name and version, for .lpbuild. The
+	// containers' file names begin with Set; if it is "", with the name of the
+	// first patch.
 	Set, SetVersion string
 	// Related are records of other libraries. Those that a build needs
 	// (DT_NEEDED) and that its own package ships are searched for imports, too.
@@ -71,11 +104,17 @@ func (o Options) log() *slog.Logger {
 	return o.Log
 }
 
-// Outcome is what came of one build.
+// Outcome is what came of one live patch in one build.
 type Outcome struct {
+	// Patch is the patch's name.
+	Patch string
 	Build *elfinfo.Build
-	// Container is the path of the container, "" if there is none. Builds that
-	// share a build-id share the container.
+	// Apart is why the patch does not concern the build; the other fields below
+	// are then empty.
+	Apart string
+	// Container is the path of the build's container, "" if there is none. It
+	// holds all patches that concern the build; builds that share a build-id
+	// share it.
 	Container string
 	// Cached says that the container was there already, unchanged.
 	Cached bool
@@ -83,4 +122,11 @@ type Outcome struct {
 	Warnings []string
 	// Err is why there is no container. It names the build.
 	Err error
+}
+
+// IsTarget reports whether b is a build of the library that a description's
+// target line names, by its soname or the base name of its file.
+func IsTarget(target string, b *elfinfo.Build) bool {
+	name := path.Base(target)
+	return name == b.Soname || name == path.Base(b.Library)
 }

@@ -1,9 +1,10 @@
 package builder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"path"
+	"slices"
 	"strings"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
@@ -13,53 +14,102 @@ import (
 // plan is all that is known about one build's container before anything is
 // linked: it decides what the container's bytes will be.
 type plan struct {
-	build *elfinfo.Build
+	build   *elfinfo.Build
+	parts   []*partPlan
+	union   *union
+	imports *imports
+}
+
+// partPlan is what one live patch contributes to a plan.
+type partPlan struct {
+	*variant
 	// functions and targets belong to the units and references of the
 	// description, index by index. A target is an address in the library, or an
 	// offset into its TLS block.
 	functions []*elfinfo.Function
 	targets   []uint64
-	imports   *imports
 	warnings  []string
 }
 
-// newPlan resolves the description and the object's imports in one build. An
-// error is why that build cannot have a container.
-func (m *maker) newPlan(b *elfinfo.Build) (*plan, error) {
-	p := &plan{build: b}
-	if want := path.Base(m.desc.Target); want != b.Soname && want != path.Base(b.Library) {
-		return nil, refuse(ErrTarget, nil, "the description is for %s, this is %s", want, b.Soname)
-	}
-	if _, err := containerName(m.patch.Name, b.NEVRA, b); err != nil {
+// newPlan resolves the descriptions and the objects' imports in one build. An
+// error is why that build cannot have a container; each cell has its own if
+// its patch is to blame.
+func (m *maker) newPlan(s *site) (*plan, error) {
+	if _, err := containerName(m.setName(), s.build.NEVRA, s.build); err != nil {
 		return nil, err
 	}
-	for _, u := range m.desc.Units {
-		f, err := p.function(u)
+	p := &plan{build: s.build, imports: newImports()}
+	r := m.newResolver(s.build, s.undefined())
+	for _, c := range s.cells {
+		part, err := newPartPlan(c, s.build)
+		if err == nil {
+			err = r.resolve(c.variant.object, p.imports)
+		}
+		if err != nil {
+			c.err = err
+			continue
+		}
+		p.parts = append(p.parts, part)
+	}
+	if err := s.firstError(); err != nil {
+		return nil, err
+	}
+	if err := p.overlap(); err != nil {
+		return nil, err
+	}
+	var err error
+	p.union, err = m.unite(p.parts)
+	return p, err
+}
+
+// firstError is why the patches without an error of their own get no container.
+func (s *site) firstError() error {
+	for _, c := range s.cells {
+		if c.err != nil {
+			return refuse(nil, c.err, "no container for this build: %s: %v", c.patch.Name, c.err)
+		}
+	}
+	return nil
+}
+
+// undefined are the symbols that the objects of s import.
+func (s *site) undefined() []undefinedSymbol {
+	var all []undefinedSymbol
+	for _, c := range s.cells {
+		if c.variant.object != nil {
+			all = append(all, c.variant.object.undefined...)
+		}
+	}
+	return all
+}
+
+func newPartPlan(c *cell, b *elfinfo.Build) (*partPlan, error) {
+	if err := cmp.Or(c.err, c.variant.err); err != nil {
+		return nil, err
+	}
+	p := &partPlan{variant: c.variant}
+	for _, u := range p.desc.Units {
+		f, err := findFunction(b, u)
 		if err != nil {
 			return nil, err
 		}
 		p.functions = append(p.functions, f)
-		p.warnUnit(m, u, f)
+		p.warnUnit(u, f)
 	}
-	if err := p.overlap(m.desc.Units); err != nil {
-		return nil, err
-	}
-	for _, r := range m.desc.References {
-		t, err := p.target(r)
+	for _, r := range p.desc.References {
+		t, err := findTarget(b, r)
 		if err != nil {
 			return nil, err
 		}
 		p.targets = append(p.targets, t)
 	}
-	var err error
-	p.imports, err = m.newResolver(b, m.object).resolve(m.object)
-	return p, err
+	return p, nil
 }
 
-// function finds the function that u replaces and says why it cannot.
-func (p *plan) function(u livepatch.Unit) (*elfinfo.Function, error) {
+// findFunction finds the function that u replaces and says why it cannot.
+func findFunction(b *elfinfo.Build, u livepatch.Unit) (*elfinfo.Function, error) {
 	name := u.Name()
-	f, err := p.build.Function(name)
+	f, err := b.Function(name)
 	if err != nil {
 		return nil, lookupRefusal(err)
 	}
@@ -83,31 +133,44 @@ func lookupRefusal(err error) error {
 	return r
 }
 
-// overlap refuses two units that would write to the same bytes.
-func (p *plan) overlap(units []livepatch.Unit) error {
-	for i, f := range p.functions {
-		for j := range i {
-			g := p.functions[j]
-			if f.Address == g.Address {
-				return refuse(ErrConflict, nil, "functions %s and %s: one function, at %#x, in this build",
-					units[j].Name(), units[i].Name(), f.Address)
-			}
-			if f.Address < g.Address+g.Size && g.Address < f.Address+f.Size {
-				return refuse(ErrConflict, nil, "functions %s and %s: overlap at %#x in this build",
-					units[j].Name(), units[i].Name(), max(f.Address, g.Address))
-			}
+// replaced is one function of a build with the line that replaces it.
+type replaced struct {
+	*elfinfo.Function
+	unit livepatch.Unit
+	part *part
+}
+
+func (r replaced) String() string { return r.part.at(r.unit.Pos) + " function " + r.unit.Name() }
+
+// overlap refuses two units, of one patch or two, that would write to the same
+// bytes.
+func (p *plan) overlap() error {
+	var all []replaced
+	for _, part := range p.parts {
+		for i, u := range part.desc.Units {
+			all = append(all, replaced{part.functions[i], u, part.part})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b replaced) int { return cmp.Compare(a.Address, b.Address) })
+	for i := 1; i < len(all); i++ {
+		f, g := all[i-1], all[i]
+		if f.Address == g.Address {
+			return refuse(ErrConflict, nil, "%s and %s: one function, at %#x, in this build", f, g, f.Address)
+		}
+		if g.Address < f.Address+f.Size {
+			return refuse(ErrConflict, nil, "%s and %s: overlap at %#x in this build", f, g, g.Address)
 		}
 	}
 	return nil
 }
 
-// target finds what a reference points to.
-func (p *plan) target(r livepatch.Reference) (uint64, error) {
+// findTarget finds what a reference points to.
+func findTarget(b *elfinfo.Build, r livepatch.Reference) (uint64, error) {
 	if r.Explicit && r.TargetOffset != 0 {
 		return r.TargetOffset, nil
 	}
 	name := r.Name()
-	v, err := p.build.Variable(name)
+	v, err := b.Variable(name)
 	if err == nil {
 		if v.TLS != r.TLS {
 			return 0, refuse(ErrConflict, nil, "variable %s: %s", name, tlsMismatch(v.TLS))
@@ -115,7 +178,7 @@ func (p *plan) target(r livepatch.Reference) (uint64, error) {
 		return v.Address, nil
 	}
 	// A reference may point to a function as well: its variable gets the address.
-	if f, ferr := p.build.Function(name); ferr == nil && !r.TLS {
+	if f, ferr := b.Function(name); ferr == nil && !r.TLS {
 		return f.Address, nil
 	} else if errors.Is(ferr, elfinfo.ErrAmbiguous) {
 		err = ferr
@@ -131,12 +194,12 @@ func tlsMismatch(tls bool) string {
 }
 
 // warnUnit notes what the author should know about one replaced function.
-func (p *plan) warnUnit(m *maker, u livepatch.Unit, f *elfinfo.Function) {
+func (p *partPlan) warnUnit(u livepatch.Unit, f *elfinfo.Function) {
 	if len(f.InlinedInto) > 0 {
 		p.warnings = append(p.warnings, fmt.Sprintf("function %s is also inlined into %s: these keep the old code",
 			u.Name(), strings.Join(f.InlinedInto, ", ")))
 	}
-	if diff := prototypeDifference(f.Prototype, m.prototypes[u.New]); diff != "" {
+	if diff := prototypeDifference(f.Prototype, p.prototypes[u.New]); diff != "" {
 		p.warnings = append(p.warnings, fmt.Sprintf("replacement %s of %s: %s (the build has %s)",
 			u.New, u.Name(), diff, f.Prototype))
 	}

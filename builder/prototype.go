@@ -15,12 +15,12 @@ import (
 // readPrototypes returns the C prototypes of the replacements, from the debug
 // information of the object. They only serve warnings: what cannot be found
 // out is missing from the result.
-func (m *maker) readPrototypes(ctx context.Context) (map[string]string, error) {
+func (m *maker) readPrototypes(ctx context.Context, v *variant) (map[string]string, error) {
 	var names []string
-	for _, u := range m.desc.Units {
+	for _, u := range v.desc.Units {
 		names = append(names, u.New)
 	}
-	key, err := keyOf("prototypes", m.tools.identity(), m.object.sum, names)
+	key, err := keyOf("prototypes", m.tools.identity(), v.object.sum, names)
 	if err != nil {
 		return nil, err
 	}
@@ -29,12 +29,16 @@ func (m *maker) readPrototypes(ctx context.Context) (map[string]string, error) {
 		return prototypes, nil
 	}
 	// A relocatable file is not what elfinfo reads: link it against nothing.
-	object, probe := filepath.Join(m.work, "probe.o"), filepath.Join(m.work, "probe.so")
-	if err := os.WriteFile(object, m.object.data, 0o600); err != nil {
+	dir, err := os.MkdirTemp(m.work, "probe-")
+	if err != nil {
+		return nil, err
+	}
+	object, probe := filepath.Join(dir, "probe.o"), filepath.Join(dir, "probe.so")
+	if err := os.WriteFile(object, v.object.data, 0o600); err != nil {
 		return nil, err
 	}
 	args := []string{"-shared", "--build-id=sha1", "-o", probe, object}
-	if _, err := run(ctx, command{path: m.tools.Linker, args: args, dir: m.work}); err != nil {
+	if _, err := run(ctx, command{path: m.tools.Linker, args: args, dir: dir}); err != nil {
 		return nil, err
 	}
 	f, err := elfinfo.Open(probe)

@@ -12,12 +12,12 @@ import (
 
 func TestCompilerErrorIsSummarised(t *testing.T) {
 	p, o := project(t, "int f(int x)\n{\n\treturn undeclared(x) + y;\n}\n", "fix.so\n@libgreet.so.1\ngreet:f\n")
-	_, err := Make(t.Context(), p, nil, o)
+	_, err := Make(t.Context(), []Patch{p}, greetRecords(t)[:1], o)
 	var tool *ToolError
 	if !errors.As(err, &tool) {
 		t.Fatalf("%v, want a *ToolError", err)
 	}
-	if msg := err.Error(); !strings.HasPrefix(msg, "gcc: ./fix.c:3:16: error: ") || strings.Contains(msg, "\n") {
+	if msg := err.Error(); !strings.HasPrefix(msg, "fix: gcc: ./fix.c:3:16: error: ") || strings.Contains(msg, "\n") {
 		t.Errorf("message %q", msg)
 	}
 	if !strings.Contains(tool.Log, "'y' undeclared") || !strings.Contains(tool.Log, "undeclared(x)") {
@@ -27,7 +27,7 @@ func TestCompilerErrorIsSummarised(t *testing.T) {
 
 func TestLongCompilerLogIsKept(t *testing.T) {
 	p, o := project(t, "int f(int x) { return x; }\n"+strings.Repeat("int g(void) { return nothing; }\n", 100), "fix.so\n@libgreet.so.1\ngreet:f\n")
-	_, err := Make(t.Context(), p, nil, o)
+	_, err := Make(t.Context(), []Patch{p}, greetRecords(t)[:1], o)
 	var tool *ToolError
 	if !errors.As(err, &tool) || tool.LogFile == "" || !strings.Contains(err.Error(), tool.LogFile) {
 		t.Fatalf("%v, want the name of a log file", err)

@@ -34,7 +34,7 @@ func (m *maker) verify(t *target, data []byte) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := m.newResolver(t.plan.build, m.object)
+	r := m.newResolver(t.plan.build, t.plan.undefined())
 	for _, s := range symbols {
 		if err := r.prove(s); err != nil {
 			return nil, err

@@ -36,8 +36,9 @@ func TestVerifyFinishedContainers(t *testing.T) {
 			for _, l := range tc.libraries {
 				im.Libraries[l] = nil
 			}
-			m := &maker{object: &object{undefined: []undefinedSymbol{{Name: "added"}}}}
-			target := &target{plan: &plan{build: tc.build, imports: im}}
+			m := &maker{}
+			part := &partPlan{variant: &variant{object: &object{undefined: []undefinedSymbol{{Name: "added"}}}}}
+			target := &target{plan: &plan{build: tc.build, imports: im, parts: []*partPlan{part}}}
 			target.input.Description = &livepatch.Description{Container: "fix.so"}
 			_, err := m.verify(target, data)
 			if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) || tc.is != nil && !errors.Is(err, tc.is) {

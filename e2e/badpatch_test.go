@@ -81,7 +81,7 @@ func TestMakeRefusesSome(t *testing.T) {
 		stdout: `(FAILED .*greet_legacy.*\n){2}$`,
 	}
 	l.refuses(want, "lpbuild", "check")
-	want.wrote = []string{"build/greet_libgreet1-1.0-1.x86_64_libgreet.so.1_*.so"}
+	want.wrote = []string{"build/greet-livepatches_libgreet1-1.0-1.x86_64_libgreet.so.1_*.so"}
 	l.refuses(want, "lpbuild", "make")
 	l.must("lpbuild", "dump", l.container("1.0"))
 	l.refuses(want, "lpbuild", "rpm")
@@ -90,7 +90,7 @@ func TestMakeRefusesSome(t *testing.T) {
 // container is the container that make wrote for a version.
 func (l *lab) container(version string) string {
 	l.t.Helper()
-	found, err := filepath.Glob(l.project + "/build/greet_libgreet1-" + version + "-1.x86_64_*.so")
+	found, err := filepath.Glob(l.project + "/build/*_libgreet1-" + version + "-1.x86_64_*.so")
 	if err != nil || len(found) != 1 {
 		l.t.Fatalf("containers of %s: %v, %v", version, found, err)
 	}

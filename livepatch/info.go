@@ -8,8 +8,9 @@ const InfoFormat = 1
 type Info struct {
 	// Format is InfoFormat.
 	Format int `json:"format"`
-	// Set and SetVersion are the project's name and version, Patch the name of
-	// the folder below livepatches/.
+	// Set and SetVersion are the project's name and version, Patch the names of
+	// the live patches in this container (folders below livepatches/), with
+	// commas between them.
 	Set        string `json:"set"`
 	SetVersion string `json:"set_version"`
 	Patch      string `json:"patch"`
@@ -20,6 +21,9 @@ type Info struct {
 	Library string   `json:"library"`
 	Soname  string   `json:"soname"`
 	BuildID string   `json:"build_id"`
+	// Patches are the live patches one by one, in the order of their functions.
+	// It may be empty; if not, each function's Patch is one of them.
+	Patches []InfoPatch `json:"patches,omitempty"`
 	// Functions are the replaced functions in the order of the description.
 	Functions []Function `json:"functions"`
 	// Constructors: what dlopen would call when it loads the container (DT_INIT,
@@ -31,6 +35,14 @@ type Info struct {
 	References []string `json:"references,omitempty"`
 	// Toolchain is one line: compiler and linker with their versions.
 	Toolchain string `json:"toolchain"`
+}
+
+// InfoPatch is one live patch of those that a container holds.
+type InfoPatch struct {
+	// Name is the folder's below livepatches/, References the bug and CVE
+	// numbers in the comments of its own description.
+	Name       string   `json:"name"`
+	References []string `json:"references,omitempty"`
 }
 
 // Function is one replacement: what it replaces and what the original was.
@@ -54,4 +66,7 @@ type Function struct {
 	Personality  bool `json:"personality,omitempty"`
 	CallsBack    bool `json:"calls_back,omitempty"`
 	Cancellation bool `json:"cancellation,omitempty"`
+	// Patch is the live patch that it belongs to, "" if the container does not
+	// say.
+	Patch string `json:"patch,omitempty"`
 }

@@ -131,12 +131,38 @@ func (i *Info) validate() error {
 	case len(i.Functions) > maxItems:
 		return fmt.Errorf("%d functions, at most %d", len(i.Functions), maxItems)
 	}
+	patches, err := i.validatePatches()
+	if err != nil {
+		return err
+	}
 	for n := range i.Functions {
-		if err := i.Functions[n].validate(); err != nil {
+		f := &i.Functions[n]
+		if err := f.validate(); err != nil {
 			return fmt.Errorf("function %d: %w", n, err)
+		}
+		if f.Patch != "" && !patches[f.Patch] {
+			return fmt.Errorf("function %d: of an unknown patch %q", n, f.Patch)
 		}
 	}
 	return nil
+}
+
+// validatePatches checks the list of patches and returns their names.
+func (i *Info) validatePatches() (map[string]bool, error) {
+	if len(i.Patches) > maxItems {
+		return nil, fmt.Errorf("%d patches, at most %d", len(i.Patches), maxItems)
+	}
+	names := make(map[string]bool)
+	for n, p := range i.Patches {
+		if err := checkLines("patch", append([]string{p.Name}, p.References...), unicode.IsPrint); err != nil {
+			return nil, fmt.Errorf("patch %d: %w", n, err)
+		}
+		if p.Name == "" || names[p.Name] {
+			return nil, fmt.Errorf("patch %d: name %q", n, p.Name)
+		}
+		names[p.Name] = true
+	}
+	return names, nil
 }
 
 // checkLines checks that each text is one line of valid UTF-8. A range over

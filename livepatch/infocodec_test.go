@@ -52,6 +52,55 @@ func TestInfoBytesAreFrozen(t *testing.T) {
 	}
 }
 
+// frozenSet is the same of a container that holds two live patches.
+var frozenSet = strings.NewReplacer(
+	`"patch":"value"`, `"patch":"value,other"`,
+	`"functions":[`, `"patches":[{"name":"value","references":["CVE-2026-0001"]},{"name":"other"}],"functions":[`,
+	`"length":6}`, `"length":6,"patch":"value"}`,
+	`"calls_back":true}`, `"calls_back":true,"patch":"other"}`,
+).Replace(frozenInfo)
+
+func testSet() *Info {
+	i := testInfo()
+	i.Patch = "value,other"
+	i.Patches = []InfoPatch{{Name: "value", References: []string{"CVE-2026-0001"}}, {Name: "other"}}
+	i.Functions[0].Patch, i.Functions[1].Patch = "value", "other"
+	return i
+}
+
+func TestBytesOfASetAreFrozen(t *testing.T) {
+	want := frame(1, frozenSet)
+	if got := encodeInfo(t, testSet()); !bytes.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	got, err := DecodeInfo(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(testSet(), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDecodeRefusesPatches(t *testing.T) {
+	for _, tt := range []struct{ name, old, new, want string }{
+		{"function of an unknown patch", `"length":6,"patch":"value"`, `"length":6,"patch":"val"`, `unknown patch "val"`},
+		{"no name", `{"name":"other"}`, `{"name":""}`, `patch 1: name ""`},
+		{"one twice", `{"name":"other"}`, `{"name":"value"}`, `patch 1: name "value"`},
+		{"control character", `["CVE-2026-0001"]`, `["CVE\n"]`, "patch 0"},
+		{"empty list", `"patches":[{"name":"value","references":["CVE-2026-0001"]},{"name":"other"}]`, `"patches":[]`, "unknown patch"},
+		{"empty references", `["CVE-2026-0001"]`, `[]`, "canonical"},
+	} {
+		if !strings.Contains(frozenSet, tt.old) {
+			t.Fatalf("%q is not in the section", tt.old)
+		}
+		_, err := DecodeInfo(frame(1, strings.Replace(frozenSet, tt.old, tt.new, 1)))
+		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
 func TestDecodeInfoRefuses(t *testing.T) {
 	good := frame(1, frozenInfo)
 	change := func(off int, b byte) []byte {

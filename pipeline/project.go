@@ -36,7 +36,7 @@ type Project struct {
 	// Patches are the live patches in order of name.
 	Patches []Patch
 
-	selected bool // Patches are not all that the project has
+	selected bool // Patches are only some of those that the project has
 }
 
 // A Patch is one live patch of a project.
@@ -116,13 +116,13 @@ func (p *Project) loadPatch(name string) (Patch, error) {
 		Patch: builder.Patch{
 			Name:     name,
 			Dir:      dir,
-			Source:   filepath.Join(dir, name+".c"),
+			Sources:  []string{filepath.Join(dir, name+".c")},
 			Template: filepath.Join(dir, name+".in"),
 		},
 		Test:   filepath.Join(dir, "test.c"),
 		Expect: p.Expect[name],
 	}
-	for _, file := range []string{patch.Source, patch.Template} {
+	for _, file := range append(slices.Clone(patch.Sources), patch.Template) {
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 			return patch, fmt.Errorf("%s: no %s: %w", filepath.Join(PatchesDir, name), filepath.Base(file), ErrNoPatch)
 		} else if err != nil {
@@ -147,13 +147,17 @@ func (p *Project) Select(names []string) error {
 	}
 	var selected []Patch
 	for _, name := range names {
+		if slices.ContainsFunc(selected, func(q Patch) bool { return q.Name == name }) {
+			continue
+		}
 		i := slices.IndexFunc(p.Patches, func(q Patch) bool { return q.Name == name })
 		if i < 0 {
 			return fmt.Errorf("%s: %w", filepath.Join(PatchesDir, name), ErrNoPatch)
 		}
 		selected = append(selected, p.Patches[i])
 	}
-	p.Patches, p.selected = selected, true
+	p.selected = len(selected) < len(p.Patches)
+	p.Patches = selected
 	return nil
 }
 

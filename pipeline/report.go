@@ -25,7 +25,10 @@ const (
 	OK      Result = "OK"      // nothing would be refused
 	Passed  Result = "PASSED"  // old, new and old behaviour seen
 	Skipped Result = "SKIPPED" // not tried, for the reason given
-	Failed  Result = "FAILED"
+	// NotConcerned is a build that the live patch does not concern, by what
+	// lpbuild.yaml says of it.
+	NotConcerned Result = "NOT-CONCERNED"
+	Failed       Result = "FAILED"
 )
 
 // A Row is what became of one live patch for one build.
@@ -39,7 +42,7 @@ type Row struct {
 	Result    Result          `json:"result"`
 	// Step is, for Test, the step that failed.
 	Step string `json:"step,omitempty"`
-	// Err is why the result is Failed or Skipped, Reason its text.
+	// Err is why the result is Failed, Reason its text or why nothing was done.
 	Err    error  `json:"-"`
 	Reason string `json:"reason,omitempty"`
 	// Warnings are lines for the author of the patch that stop nothing.
@@ -139,7 +142,7 @@ func (r *Report) containers() []string {
 // reasons are why builds are refused, as far as a caller tells them apart.
 var reasons = []error{
 	builder.ErrNotFound, elfinfo.ErrAmbiguous, builder.ErrNotLivepatchable,
-	builder.ErrImport, builder.ErrConflict, builder.ErrTarget,
+	builder.ErrImport, builder.ErrConflict,
 }
 
 // reason is the one of reasons that the row failed for, nil for any other.
@@ -155,9 +158,12 @@ func (r *Row) reason() error {
 // Err is nil if no row failed. If all failed for the same reason, it is the
 // first failure, with that reason for errors.Is; else it wraps ErrSomeFailed.
 func (r *Report) Err() error {
-	failed, same := 0, true
+	failed, concerned, same := 0, 0, true
 	var first *rowError
 	for _, row := range r.Rows {
+		if row.Result != NotConcerned {
+			concerned++
+		}
 		if row.Result != Failed {
 			continue
 		}
@@ -169,7 +175,7 @@ func (r *Report) Err() error {
 	switch failed {
 	case 0:
 		return nil
-	case len(r.Rows):
+	case concerned:
 		switch {
 		case failed == 1:
 			return first
@@ -178,7 +184,7 @@ func (r *Report) Err() error {
 		}
 		return &someFailed{fmt.Sprintf("all %d failed, for different reasons; the first: %v", failed, first)}
 	}
-	return &someFailed{fmt.Sprintf("%d of %d failed; the first: %v", failed, len(r.Rows), first)}
+	return &someFailed{fmt.Sprintf("%d of %d failed; the first: %v", failed, concerned, first)}
 }
 
 // rowError is the failure of one row.

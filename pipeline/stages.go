@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 
@@ -119,15 +118,23 @@ func noRecords(err error) error {
 	return err
 }
 
-// Make builds one container for every live patch and build into build/. What
-// an earlier run left there and no live patch wants any more is removed, and the
-// manifest of the set is written, if all live patches are selected.
+// SelectionDir is the folder below build/ that gets the containers of a
+// project of which only some live patches are selected.
+const SelectionDir = "selection"
+
+// Make builds one container for every build, with all live patches that concern
+// it, into build/. What an earlier run left there and is not wanted any more is
+// removed, and the manifest of the set is written. If only some live patches are
+// selected, all this happens in build/selection/ and there is no manifest.
 func (p *Project) Make(ctx context.Context, opts Options) (*Report, error) {
 	report, err := p.each(ctx, "make", builder.Make, opts)
-	if err != nil || p.selected {
+	if err != nil {
 		return report, err
 	}
-	return report, errors.Join(p.prune(report), p.writeManifest(report))
+	if err := p.prune(report); err != nil || p.selected {
+		return report, err
+	}
+	return report, p.writeManifest(report)
 }
 
 // Check finds everything that Make would refuse, and writes nothing.
@@ -135,9 +142,9 @@ func (p *Project) Check(ctx context.Context, opts Options) (*Report, error) {
 	return p.each(ctx, "check", builder.Check, opts)
 }
 
-type buildFunc func(context.Context, builder.Patch, []*elfinfo.Build, builder.Options) ([]builder.Outcome, error)
+type buildFunc func(context.Context, []builder.Patch, []*elfinfo.Build, builder.Options) ([]builder.Outcome, error)
 
-// each runs build for every live patch and the builds of its target.
+// each runs build for all live patches and builds.
 func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts Options) (*Report, error) {
 	if len(p.Patches) == 0 {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(p.Dir, PatchesDir), ErrNoPatch)
@@ -146,31 +153,51 @@ func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts 
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{}
+	var patches []builder.Patch
+	rows := 0
 	for _, patch := range p.Patches {
-		builds := targets(patch, records)
-		if len(builds) == 0 {
+		n := len(targets(patch, records))
+		if n == 0 {
 			return nil, fmt.Errorf("%s: no record of a build of %s: %w", patch.Description.File, patch.Description.Target, ErrNoRecords)
 		}
-		task := opts.task(stage+" "+patch.Name, int64(len(builds)))
-		outcomes, err := build(ctx, patch.Patch, builds, p.builderOptions(opts, records, task))
-		if err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx) // outcomes of a stage cut short are not worth a report
-		}
-		task.Done(err)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", patch.Name, err)
-		}
-		for _, o := range outcomes {
-			report.Rows = append(report.Rows, outcomeRow(stage, patch, o))
-		}
+		rows += n
+		patches = append(patches, patch.Patch)
 	}
-	return report, nil
+	task := opts.task(stage+" "+p.Name, int64(rows))
+	outcomes, err := build(ctx, patches, records, p.builderOptions(opts, records, task))
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // outcomes of a stage cut short are not worth a report
+	}
+	task.Done(err)
+	if err != nil {
+		return nil, err
+	}
+	return p.report(stage, outcomes), nil
+}
+
+func (p *Project) report(stage string, outcomes []builder.Outcome) *Report {
+	byName := map[string]Patch{}
+	for _, patch := range p.Patches {
+		byName[patch.Name] = patch
+	}
+	report := &Report{}
+	for _, o := range outcomes {
+		report.Rows = append(report.Rows, outcomeRow(stage, byName[o.Patch], o))
+	}
+	return report
+}
+
+// outDir is where Make puts the containers.
+func (p *Project) outDir() string {
+	if p.selected {
+		return filepath.Join(p.Dir, BuildDir, SelectionDir)
+	}
+	return filepath.Join(p.Dir, BuildDir)
 }
 
 func (p *Project) builderOptions(opts Options, records []*elfinfo.Build, task versions.Task) builder.Options {
 	return builder.Options{
-		OutDir:     filepath.Join(p.Dir, BuildDir),
+		OutDir:     p.outDir(),
 		CacheDir:   filepath.Join(p.Dir, BuildDir, ".cache"),
 		Jobs:       opts.Jobs,
 		Set:        p.Name,
@@ -187,6 +214,8 @@ func outcomeRow(stage string, patch Patch, o builder.Outcome) Row {
 	switch {
 	case o.Err != nil:
 		row.fail(o.Err)
+	case o.Apart != "":
+		row.Result, row.Reason = NotConcerned, o.Apart
 	case stage == "check":
 		row.Result = OK
 	case o.Cached:
@@ -210,14 +239,12 @@ func targets(patch Patch, records []*elfinfo.Build) []*elfinfo.Build {
 
 // targetOf says whether the patch's description names the library of the build.
 func targetOf(patch Patch, b *elfinfo.Build) bool {
-	name := path.Base(patch.Description.Target)
-	return b.Soname == name || path.Base(b.Library) == name
+	return builder.IsTarget(patch.Description.Target, b)
 }
 
-// prune removes containers in build/ that the report does not list.
+// prune removes containers in the output folder that the report does not list.
 func (p *Project) prune(report *Report) error {
-	dir := filepath.Join(p.Dir, BuildDir)
-	present, err := filepath.Glob(filepath.Join(dir, "*.so"))
+	present, err := filepath.Glob(filepath.Join(p.outDir(), "*.so"))
 	if err != nil {
 		return err
 	}

@@ -172,6 +172,9 @@ func (j *testJob) run(ctx context.Context, opts TestOptions) {
 	switch {
 	case j.row.Result == Failed:
 		err = &TestError{Step: StepBuild, Err: j.row.Err}
+	case j.row.Result == NotConcerned:
+		task.Done(nil)
+		return
 	case j.patch.Test == "":
 		j.row.Result, j.row.Reason = Skipped, "no test.c"
 		task.Done(nil)

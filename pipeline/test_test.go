@@ -87,7 +87,7 @@ func TestTrial(t *testing.T) {
 
 func madeRow(t *testing.T, patch Patch, build *elfinfo.Build) Row {
 	t.Helper()
-	outcomes, err := builder.Make(t.Context(), patch.Patch, []*elfinfo.Build{build}, builder.Options{OutDir: t.TempDir(), Set: "set", SetVersion: "1"})
+	outcomes, err := builder.Make(t.Context(), []builder.Patch{patch.Patch}, []*elfinfo.Build{build}, builder.Options{OutDir: t.TempDir(), Set: "set", SetVersion: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}

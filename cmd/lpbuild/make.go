@@ -14,11 +14,12 @@ import (
 func makeCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:      "make",
-		Usage:     "build one container for every live patch and build",
+		Usage:     "build one container for every build",
 		ArgsUsage: "[PATCH]...",
-		Description: "Builds the containers of the live patches named (default: all) into build/. Needs a C compiler, but neither\n" +
-			"network nor packages. What has not changed is not built again. A build that fails does not stop the others:\n" +
-			"the table at the end says why, and the exit code is 3.",
+		Description: "Builds containers with all live patches into build/, one for each build. With only some of the live patches\n" +
+			"named, containers with these go to build/selection/, and build/ keeps the whole set. Needs a C compiler, but\n" +
+			"neither network nor packages. What has not changed is not built again. A build that fails does not stop the\n" +
+			"others: the table at the end says why, and the exit code is 3.",
 		Action: func(c *urfave.Context) error {
 			return withProject(c, c.Args().Slice(), func(s *session) error {
 				return s.report(s.project.Make(c.Context, s.options))

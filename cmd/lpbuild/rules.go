@@ -45,7 +45,6 @@ var rules = []cli.Rule{
 	{Err: elfinfo.ErrAmbiguous, Code: cli.NotFound, Hint: "write NAME@SOURCE.c in the description to choose one, and run lpbuild download"},
 	{Err: elfinfo.ErrMissing, Code: cli.NotFound, Hint: "nm -D LIBRARY lists what it exports; patches: and livepatches/ say what is patched"},
 	{Err: builder.ErrNotFound, Code: cli.NotFound},
-	{Err: builder.ErrTarget, Code: cli.BuildIDMismatch},
 	{Err: elfinfo.ErrBuildID, Code: cli.BuildIDMismatch},
 	{Err: builder.ErrNotLivepatchable, Code: cli.NotLivepatchable, Hint: "patch a function that calls it; lpbuild livepatchable LIBRARY lists what can be patched"},
 	{Err: builder.ErrImport, Code: cli.NotLivepatchable, Hint: "the replacement may call only what every build offers; private symbols need a # line in the description"},
