@@ -17,6 +17,18 @@ type artifact struct {
 	path string // below the repository
 	size int64  // -1 if unknown
 	sum  Checksum
+	// progress gets the number of bytes as they arrive, negative where they
+	// are thrown away.
+	progress func(int64)
+}
+
+// wanted is what a fetcher is asked for.
+func (a artifact) wanted() wanted {
+	w := wanted{path: a.path, limit: a.size, exact: a.size >= 0, vouched: true, progress: a.progress}
+	if !w.exact {
+		w.limit = maxMetadata
+	}
+	return w
 }
 
 // obtain fetches a to the file dst by way of dst.part, which is kept when the
@@ -24,38 +36,50 @@ type artifact struct {
 // size and digest are right. If they are wrong for a file that was gone on
 // with, it is fetched once more from its start: the first part may be of
 // another file.
-func obtain(ctx context.Context, f Fetcher, a artifact, dst string, progress func(int64)) error {
+func obtain(ctx context.Context, f fetcher, a artifact, dst string) error {
 	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errLocal, err)
 	}
 	part, err := openPart(dst)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errLocal, err)
 	}
 	defer part.Close()
 	resumed, err := part.Seek(0, io.SeekEnd)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errLocal, err)
 	}
-	progress(resumed)
-	err = fill(ctx, f, a, part, progress)
+	a.progress(resumed)
+	err = fill(ctx, f, a, part)
 	if resumed > 0 && (errors.Is(err, ErrChecksum) || errors.Is(err, ErrTruncated)) {
-		if err := restart(part, progress); err != nil {
+		if err := restart(part, a.progress); err != nil {
 			return err
 		}
-		err = fill(ctx, f, a, part, progress)
+		err = fill(ctx, f, a, part)
 	}
 	if err == nil {
-		err = part.Sync()
+		return finish(part, dst)
 	}
-	if err == nil {
-		return os.Rename(part.Name(), dst)
+	if size, serr := part.Seek(0, io.SeekEnd); serr == nil {
+		a.progress(-size) // whoever tries next counts anew
 	}
 	useless := errors.Is(err, ErrChecksum) || errors.Is(err, ErrTruncated) || errors.Is(err, ErrNotFound)
 	if useless || part.Name() != dst+".part" {
 		err = errors.Join(err, os.Remove(part.Name()))
 	}
 	return err
+}
+
+// finish gives a verified file its name.
+func finish(part *os.File, dst string) error {
+	err := part.Sync()
+	if err == nil {
+		err = os.Rename(part.Name(), dst)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLocal, err)
+	}
+	return nil
 }
 
 // openPart opens the partial file for this process alone; another process that
@@ -84,31 +108,29 @@ func stillNamed(f *os.File) bool {
 }
 
 // fill fetches what part lacks and verifies all of it.
-func fill(ctx context.Context, f Fetcher, a artifact, part *os.File, progress func(int64)) error {
-	limit := a.size
-	if limit < 0 {
-		limit = maxMetadata
-	}
+func fill(ctx context.Context, f fetcher, a artifact, part *os.File) error {
+	w := a.wanted()
 	have, err := part.Seek(0, io.SeekEnd)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errLocal, err)
 	}
-	if have > limit {
-		return fmt.Errorf("%s: %w: larger than %d bytes", a.path, ErrChecksum, limit)
+	if have > w.limit {
+		return fmt.Errorf("%s: %w: larger than %d bytes", a.path, ErrChecksum, w.limit)
 	}
 	if have != a.size {
-		if err := f.Fetch(ctx, a.path, part, limit, progress); err != nil {
+		if err := f.fetch(ctx, w, part); err != nil {
 			return fmt.Errorf("%s: %w", a.path, err)
 		}
 	}
 	size := a.size
 	if size < 0 {
-		if size, err = part.Seek(0, io.SeekEnd); err != nil {
-			return err
-		}
+		size, err = part.Seek(0, io.SeekEnd)
 	}
-	if _, err := part.Seek(0, io.SeekStart); err != nil {
-		return err
+	if err == nil {
+		_, err = part.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLocal, err)
 	}
 	if err := checkReader(part, size, a.sum); err != nil {
 		return fmt.Errorf("%s: %w", a.path, err)
@@ -117,17 +139,17 @@ func fill(ctx context.Context, f Fetcher, a artifact, part *os.File, progress fu
 }
 
 // small fetches a file of at most limit bytes into memory, unverified.
-func small(ctx context.Context, f Fetcher, path string, limit int64) ([]byte, error) {
+func small(ctx context.Context, f fetcher, path string, limit int64) ([]byte, error) {
 	tmp, err := os.CreateTemp("", "lpbuild-repomd-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errLocal, err)
 	}
 	defer tmp.Close()
 	// The file lives on by its descriptor alone: nothing is left behind.
 	if err := os.Remove(tmp.Name()); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errLocal, err)
 	}
-	if err := f.Fetch(ctx, path, tmp, limit, func(int64) {}); err != nil {
+	if err := f.fetch(ctx, wanted{path: path, limit: limit, progress: func(int64) {}}, tmp); err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer

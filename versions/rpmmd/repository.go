@@ -1,34 +1,44 @@
 package rpmmd
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/lpbuild/lpbuild/versions/keyring"
 )
 
-// A Source says where a repository is and who may sign for it.
+// A Source says where a repository is and who may sign for it. Exactly one of
+// URL, Mirrorlist and Metalink is set: http(s)://, file://, or a path.
 type Source struct {
-	// Name is for messages and the lock.
+	// Name is for messages and the lock, and names the environment variables
+	// with credentials (EnvPrefix).
 	Name string
-	// URL is http(s)://, file://, or the path of a folder: of a repository, or
-	// of RPM files without repodata.
+	// URL is the folder of a repository, or a local one of RPM files without
+	// repodata.
 	URL string
+	// Mirrorlist and Metalink are files: see ParseMirrorlist, ParseMetalink.
+	Mirrorlist, Metalink string
 	// Keys verify repomd.xml. A repository whose metadata is not signed by one
 	// of them is refused.
 	Keys *keyring.Keyring
+	// Unsigned accepts metadata that comes without any signature. One that is
+	// there must be good all the same.
+	Unsigned bool
+	// CA is a PEM file with the authorities that may sign the certificate of
+	// the server, "" meaning the system's. To other servers that mirror lists
+	// and redirects name, both apply.
+	CA string
 }
+
+func (s Source) address() string { return cmp.Or(s.URL, s.Mirrorlist, s.Metalink) }
 
 // Options are optional; the zero value works.
 type Options struct {
@@ -36,22 +46,26 @@ type Options struct {
 	Cache string
 	// Offline fails with ErrOffline where the network would be needed.
 	Offline bool
-	// Client makes the requests; nil is a client of its own.
-	Client *http.Client
+	// Network is shared with the other repositories of the run; nil is one of
+	// its own, with default limits.
+	Network *Network
 	// RetryWait is the wait before the first repetition of a request that
 	// failed (it doubles); 0 is one second.
 	RetryWait time.Duration
-	// Stall is how long a connection may be silent; 0 is a minute.
+	// Stall is how long a connection may bring too little; 0 is a minute.
 	Stall time.Duration
-	// Log gets retries and cache hits; nil discards.
+	// Log gets retries, cache hits, and which mirror was used; nil discards.
 	Log *slog.Logger
 }
 
-func (o Options) stall() time.Duration {
-	if o.Stall > 0 {
-		return o.Stall
+func (o Options) stall() time.Duration     { return cmp.Or(o.Stall, time.Minute) }
+func (o Options) retryWait() time.Duration { return cmp.Or(o.RetryWait, time.Second) }
+
+func (o Options) network() *Network {
+	if o.Network != nil {
+		return o.Network
 	}
-	return time.Minute
+	return NewNetwork(Limits{})
 }
 
 func (o Options) log() *slog.Logger {
@@ -61,39 +75,48 @@ func (o Options) log() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-func (o Options) httpClient() *retryablehttp.Client {
-	c := retryablehttp.NewClient()
-	if o.Client != nil {
-		c.HTTPClient = o.Client
-	}
-	c.Logger = o.log()
-	c.RetryMax = 4
-	c.RetryWaitMin = time.Second
-	if o.RetryWait > 0 {
-		c.RetryWaitMin = o.RetryWait
-	}
-	c.RetryWaitMax = 16 * c.RetryWaitMin
-	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	return c
-}
-
 // A Repository answers which packages there are and fetches them. It is safe
 // for concurrent use.
 type Repository struct {
-	src     Source
-	opts    Options
-	fetcher Fetcher
+	src    Source
+	opts   Options
+	client *client
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	servers []*server // nil until the list is read
+	last    *server   // the one that could do it last
+	// revisions are those of repomd.xml that a metalink names.
+	revisions []Revision
 
 	provenance atomic.Pointer[Provenance] // nil before Packages has read metadata
 }
 
-// Open prepares a repository; nothing is fetched yet.
+// Open prepares a repository; nothing is fetched yet. The error wraps
+// ErrCredentials if there are some that cannot be used.
 func Open(src Source, opts Options) (*Repository, error) {
-	f, err := newFetcher(src.URL, opts)
-	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", src.Name, err)
+	r := &Repository{src: src, opts: opts}
+	var err error
+	if r.client, err = newClient(src, opts); err == nil {
+		r.log = r.client.log().With("repository", src.Name)
+		if src.URL != "" {
+			r.servers = make([]*server, 1)
+			r.servers[0], err = r.client.server(src.URL, true)
+		}
 	}
-	return &Repository{src: src, opts: opts, fetcher: f}, nil
+	if err != nil {
+		return nil, r.wrap(err)
+	}
+	return r, nil
+}
+
+// wrap names the repository in an error, in which nothing secret is left.
+func (r *Repository) wrap(err error) error {
+	err = fmt.Errorf("repository %s: %w", r.src.Name, err)
+	if r.client == nil {
+		return err
+	}
+	return r.client.network.secrets.hideError(err)
 }
 
 // Name is the repository's name.
@@ -114,17 +137,36 @@ func (r *Repository) Packages(ctx context.Context, names, arches []string) ([]Pa
 		packages, err = r.fromMetadata(ctx, want)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", r.src.Name, err)
+		return nil, r.wrap(err)
 	}
 	return packages, nil
 }
 
 // Download fetches the file of p to dst, verified by size and digest; dst does
-// not appear before. progress gets bytes as they arrive.
+// not appear before. progress gets bytes as they arrive, a negative number
+// where some have to come again.
 func (r *Repository) Download(ctx context.Context, p Package, dst string, progress func(int64)) error {
-	err := obtain(ctx, r.fetcher, artifact{path: p.Location, size: p.Size, sum: p.Checksum}, dst, progress)
+	err := r.obtain(ctx, artifact{path: p.Location, size: p.Size, sum: p.Checksum, progress: progress}, dst)
 	if err != nil {
-		return fmt.Errorf("repository %s: %w", r.src.Name, err)
+		return r.wrap(err)
+	}
+	return nil
+}
+
+// obtain fetches a from whichever server has it.
+func (r *Repository) obtain(ctx context.Context, a artifact, dst string) error {
+	return r.try(ctx, a.path, func(s *server) error { return obtain(ctx, s.fetcher, a, dst) })
+}
+
+// File fetches a file of at most limit bytes, for which nothing vouches, to
+// the end of dst; the caller verifies it. The error wraps ErrNotFound if no
+// server has it.
+func (r *Repository) File(ctx context.Context, path string, limit int64, dst *os.File) error {
+	err := r.try(ctx, path, func(s *server) error {
+		return s.fetcher.fetch(ctx, wanted{path: path, limit: limit, progress: func(int64) {}}, dst)
+	})
+	if err != nil {
+		return r.wrap(err)
 	}
 	return nil
 }
@@ -143,79 +185,13 @@ func matcher(names, arches []string) func(name, arch string) bool {
 
 // plainFolder says that the repository is a local folder without repodata.
 func (r *Repository) plainFolder() (string, bool) {
-	f, ok := r.fetcher.(folderFetcher)
+	if r.src.URL == "" {
+		return "", false
+	}
+	f, ok := r.servers[0].fetcher.(folderFetcher)
 	if !ok {
 		return "", false
 	}
 	_, err := os.Stat(filepath.Join(f.dir, "repodata", "repomd.xml"))
 	return f.dir, errors.Is(err, os.ErrNotExist)
-}
-
-func (r *Repository) fromMetadata(ctx context.Context, want func(name, arch string) bool) ([]Package, error) {
-	md, err := r.repomd(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range md.Data {
-		if d.Type == "primary" {
-			return r.primary(ctx, d, want)
-		}
-	}
-	return nil, fmt.Errorf("repomd.xml: %w: it names no primary.xml", ErrFormat)
-}
-
-// repomd fetches repomd.xml and verifies its signature before it is parsed.
-func (r *Repository) repomd(ctx context.Context) (*Repomd, error) {
-	const name = "repodata/repomd.xml"
-	data, err := small(ctx, r.fetcher, name, maxRepomd)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := small(ctx, r.fetcher, name+".asc", maxSignature)
-	if errors.Is(err, ErrNotFound) {
-		return nil, fmt.Errorf("%s: %w: there is no repomd.xml.asc", name, keyring.ErrUnsigned)
-	}
-	if err != nil {
-		return nil, err
-	}
-	keys := r.src.Keys
-	if keys == nil {
-		keys = new(keyring.Keyring)
-	}
-	signer, err := keys.Verify(signature, func() (io.Reader, error) { return bytes.NewReader(data), nil })
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	md, err := ParseRepomd(bytes.NewReader(data))
-	if err == nil {
-		r.provenance.Store(provenanceOf(md, signer))
-	}
-	return md, err
-}
-
-// primary parses primary.xml, from the cache if it is there and intact.
-func (r *Repository) primary(ctx context.Context, d Data, want func(name, arch string) bool) ([]Package, error) {
-	if err := d.Checksum.valid(); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Href, err)
-	}
-	dir := r.opts.Cache
-	if dir == "" {
-		tmp, err := os.MkdirTemp("", "lpbuild-metadata-")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(tmp)
-		dir = tmp
-	}
-	file := filepath.Join(dir, d.Checksum.Type+"-"+d.Checksum.Value)
-	if packages, err := readPrimary(file, d, want); err == nil {
-		r.opts.log().Debug("metadata from the cache", "repository", r.src.Name, "file", file)
-		return packages, nil
-	} else if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, ErrChecksum) && !errors.Is(err, ErrTruncated) {
-		return nil, err
-	}
-	if err := obtain(ctx, r.fetcher, artifact{path: d.Href, size: d.Size, sum: d.Checksum}, file, func(int64) {}); err != nil {
-		return nil, err
-	}
-	return readPrimary(file, d, want)
 }
