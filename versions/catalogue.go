@@ -22,6 +22,7 @@ type offer struct {
 
 	product  string
 	priority int
+	metadata []Layer // what proves the package's digest
 }
 
 // shipped is one version of the package: its file, the candidates for its debug
@@ -48,6 +49,9 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 		if err != nil {
 			return nil, fmt.Errorf("repository %s: %w: %w", r.Name, ErrKeyFile, err)
 		}
+		if err := d.checkKeys(r.Name, keys); err != nil {
+			return nil, err
+		}
 		all.Merge(keys)
 		offers, err := d.ask(ctx, r, keys)
 		if err != nil {
@@ -60,6 +64,9 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 				debugs = append(debugs, o)
 			}
 		}
+	}
+	if err := d.checkAccepted(all); err != nil {
+		return nil, err
 	}
 	byPriority(packages)
 	byPriority(debugs)
@@ -108,15 +115,24 @@ func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyrin
 	packages, err := repo.Packages(ctx, []string{d.req.Package, d.req.DebugPackage}, d.req.Arches)
 	if errors.Is(err, ErrOffline) && d.lock != nil {
 		task.Done(nil)
+		if err := d.hold(r, keys, rpmmd.Provenance{}, false); err != nil {
+			return nil, err
+		}
 		return d.fromLock(repo, r, keys)
+	}
+	p, _ := repo.Provenance()
+	if err == nil {
+		err = d.hold(r, keys, p, true)
 	}
 	task.Done(err)
 	if err != nil {
 		return nil, err
 	}
+	layers := metadataLayers(p)
 	offers := make([]offer, len(packages))
 	for i, p := range packages {
 		offers[i] = r.offer(repo, keys, p)
+		offers[i].metadata = layers
 	}
 	return offers, nil
 }
@@ -137,14 +153,20 @@ func (d *downloader) fromLock(repo *rpmmd.Repository, r Repository, keys *keyrin
 			return nil, err
 		}
 		if l.Repository == r.Name {
-			offers = append(offers, r.offer(repo, keys, l.rpm(n)))
+			offers = append(offers, r.offer(repo, keys, l.rpm(n)).lockedIn())
 		}
 		if l.DebugRPMSHA256 != "" && cmp.Or(l.DebugRepository, l.Repository) == r.Name {
 			n.Name = d.req.DebugPackage
-			offers = append(offers, r.offer(repo, keys, l.debugRPM(n)))
+			offers = append(offers, r.offer(repo, keys, l.debugRPM(n)).lockedIn())
 		}
 	}
 	return offers, nil
+}
+
+// lockedIn says that nothing but the lock knows the package's digest.
+func (o offer) lockedIn() offer {
+	o.metadata = []Layer{{Of: LockFile, Proof: o.pkg.Checksum.Type}}
+	return o
 }
 
 func (l Locked) rpm(n rpmfile.NEVRA) rpmmd.Package {
@@ -181,10 +203,10 @@ func (d *downloader) addLocked(c *catalogue, bySum map[rpmmd.Checksum]*shipped, 
 			v = byNEVRA[l.NEVRA]
 		}
 		if v == nil {
-			v = &shipped{offer: offer{name: l.Repository, keys: keys, pkg: p}, products: l.Products}
+			v = &shipped{offer: offer{name: l.Repository, keys: keys, pkg: p}.lockedIn(), products: l.Products}
 			if l.DebugRPMSHA256 != "" {
 				n.Name = d.req.DebugPackage
-				v.debug = []offer{{name: l.Repository, keys: keys, pkg: l.debugRPM(n)}}
+				v.debug = []offer{offer{name: l.Repository, keys: keys, pkg: l.debugRPM(n)}.lockedIn()}
 			}
 			bySum[p.Checksum] = v
 			c.versions = append(c.versions, v)

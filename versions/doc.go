@@ -48,6 +48,13 @@ var (
 	ErrKeyFile = errors.New("key file")
 	// ErrOffline: the network is forbidden and the store lacks something.
 	ErrOffline = rpmmd.ErrOffline
+	// ErrKeyChanged: the keys of a repository, or the one that signs it, are
+	// not those that the lock pinned.
+	ErrKeyChanged = errors.New("another key")
+	// ErrRollback: a repository shows metadata older than the lock has seen.
+	ErrRollback = errors.New("older than before")
+	// ErrAccept: what is to be accepted is no key or repository of the request.
+	ErrAccept = errors.New("nothing to accept")
 	// ErrNoVersions: no repository has, and the lock does not know, a version
 	// of the package.
 	ErrNoVersions = errors.New("no version of the package found")
@@ -61,7 +68,7 @@ var (
 
 // failedVerification says that err must fail the whole run.
 func failedVerification(err error) bool {
-	for _, e := range []error{ErrSignature, ErrUntrustedKey, ErrChecksum, ErrTruncated, ErrUnsafePath} {
+	for _, e := range []error{ErrSignature, ErrUntrustedKey, ErrChecksum, ErrTruncated, ErrUnsafePath, ErrKeyChanged, ErrRollback} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -59,6 +59,9 @@ type downloader struct {
 	opts  Options
 	store *Store
 	lock  *Lock // what the project has; nil if nothing
+
+	accepted []string // fingerprints that Options accept
+	pins     []Pin    // of the repositories that answered
 }
 
 func newDownloader(req Request, opts Options) (*downloader, error) {
@@ -67,8 +70,10 @@ func newDownloader(req Request, opts Options) (*downloader, error) {
 	if d.store, err = OpenStore(d.opts.Store); err != nil {
 		return nil, err
 	}
-	d.lock, err = readProjectLock(d.req.ProjectDir)
-	return d, err
+	if d.lock, err = readProjectLock(d.req.ProjectDir); err != nil {
+		return nil, err
+	}
+	return d, d.parseAccepted()
 }
 
 // A build is one locked build and its record; the record is nil if the one
@@ -142,6 +147,7 @@ func (d *downloader) write(builds []build) (*Lock, error) {
 		lock.Builds = append(lock.Builds, b.Locked)
 	}
 	lock.sort()
+	lock.Repositories = d.keptPins(lock)
 	data, err := lock.encode()
 	if err != nil {
 		return nil, err

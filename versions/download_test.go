@@ -168,6 +168,7 @@ func TestDownloadRefuses(t *testing.T) {
 		name   string
 		tamper func(l *lab)
 		want   error
+		locked error // if there is a lock already; want if nil
 	}{
 		{name: "payload changed", want: ErrChecksum, tamper: func(l *lab) { overwrite(l, rpm, flipLast) }},
 		{name: "debug payload changed", want: ErrChecksum, tamper: func(l *lab) { overwrite(l, debugRPM, flipLast) }},
@@ -186,7 +187,11 @@ func TestDownloadRefuses(t *testing.T) {
 			l.pkg("demo", "1.10", newKey(t), libraryFiles(compile(t, "1.10"))...)
 			l.index()
 		}},
-		{name: "metadata by another key", want: ErrUntrustedKey, tamper: func(l *lab) { l.trust(newKey(t)) }},
+		{name: "metadata by another key", want: ErrUntrustedKey, locked: ErrUntrustedKey, tamper: func(l *lab) {
+			l.signer = newKey(t)
+			l.index()
+		}},
+		{name: "other keys", want: ErrUntrustedKey, locked: ErrKeyChanged, tamper: func(l *lab) { l.trust(newKey(t)) }},
 		{name: "metadata changed", want: ErrSignature, tamper: func(l *lab) {
 			overwrite(l, "repodata/repomd.xml", func(b []byte) []byte { return append(b, '\n') })
 		}},
@@ -212,11 +217,15 @@ func TestDownloadRefuses(t *testing.T) {
 					l.download()
 					l.store = t.TempDir()
 				}
+				want := tt.want
+				if before == "locked" && tt.locked != nil {
+					want = tt.locked
+				}
 				tt.tamper(l)
 				was := l.snapshot()
 				lock, err := Download(ctx, l.request("demo"), l.options())
-				if !errors.Is(err, tt.want) || lock != nil {
-					t.Fatalf("%v, %v; want %v", lock, err, tt.want)
+				if !errors.Is(err, want) || lock != nil {
+					t.Fatalf("%v, %v; want %v", lock, err, want)
 				}
 				if !maps.Equal(was, l.snapshot()) {
 					t.Error("the project changed")
@@ -537,13 +546,13 @@ func TestPackageUnderAnotherName(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := c.versions[0].offer
-	if rpm, _, err := d.open(ctx, o, silent{}); err != nil {
+	if rpm, err := d.open(ctx, o, silent{}); err != nil {
 		t.Fatal(err)
 	} else {
 		rpm.Close()
 	}
 	o.pkg.NEVRA.Version = "1.8"
-	if _, _, err := d.open(ctx, o, silent{}); !errors.Is(err, ErrChecksum) {
+	if _, err := d.open(ctx, o, silent{}); !errors.Is(err, ErrChecksum) {
 		t.Errorf("error %v, want ErrChecksum", err)
 	}
 }

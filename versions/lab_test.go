@@ -98,6 +98,7 @@ type lab struct {
 	t       testing.TB
 	repo    string
 	key     *openpgp.Entity
+	signer  *openpgp.Entity // of the metadata; key if nil
 	project string
 	store   string
 	server  *httptest.Server
@@ -236,8 +237,12 @@ func (l *lab) index() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	signer := l.signer
+	if signer == nil {
+		signer = l.key
+	}
 	var sig bytes.Buffer
-	if err := openpgp.ArmoredDetachSign(&sig, l.key, bytes.NewReader(md), nil); err != nil {
+	if err := openpgp.ArmoredDetachSign(&sig, signer, bytes.NewReader(md), nil); err != nil {
 		l.t.Fatal(err)
 	}
 	l.writeTo(filepath.Join(l.repo, "repodata/repomd.xml.asc"), sig.Bytes())

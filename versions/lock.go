@@ -30,9 +30,11 @@ const (
 
 // A Lock lists every shipped build, oldest package first. It is JSON.
 type Lock struct {
-	Format  int      `json:"format"`
-	Package string   `json:"package"`
-	Builds  []Locked `json:"builds"`
+	Format  int    `json:"format"`
+	Package string `json:"package"`
+	// Repositories are what the builds' repositories are held to, by name.
+	Repositories []Pin    `json:"repositories,omitempty"`
+	Builds       []Locked `json:"builds"`
 }
 
 // Locked is one build as one package shipped it.
@@ -56,6 +58,15 @@ type Locked struct {
 	DebugLocation   string `json:"debug_location,omitempty"`
 	DebugRPMSHA256  string `json:"debug_rpm_sha256,omitempty"`
 	DebugRPMSize    int64  `json:"debug_rpm_size,omitempty"`
+	// SignedBy is the fingerprint of the primary key that signed the package,
+	// DebugSignedBy that of the debug symbols' package.
+	SignedBy      string `json:"signed_by,omitempty"`
+	DebugSignedBy string `json:"debug_signed_by,omitempty"`
+	// DebugSource says where debug symbols came from, DebugFileSHA256 is the
+	// digest of the file that a debuginfod server gave; then DebugLocation is
+	// where it did.
+	DebugSource     elfinfo.DebugSource `json:"debug_source,omitempty"`
+	DebugFileSHA256 string              `json:"debug_file_sha256,omitempty"`
 	// Library is the absolute path in the package, Soname its DT_SONAME.
 	Library string          `json:"library,omitempty"`
 	Soname  string          `json:"soname,omitempty"`
@@ -69,6 +80,9 @@ type Locked struct {
 	// Record is the file name of the version record in RecordsDir. Packages
 	// that ship the same build share one.
 	Record string `json:"record,omitempty"`
+	// Layers are what this run has checked, in the order of trust. The lock
+	// has none: they are proved anew in every run.
+	Layers []Layer `json:"-"`
 }
 
 // Supported says whether the build was still supported at the time t; one
@@ -108,6 +122,11 @@ func decodeLock(data []byte) (*Lock, error) {
 	if err := dec.Decode(lock); err != nil {
 		return nil, err
 	}
+	for _, p := range lock.Repositories {
+		if err := p.check(); err != nil {
+			return nil, err
+		}
+	}
 	for _, b := range lock.Builds {
 		if err := b.check(); err != nil {
 			return nil, err
@@ -126,6 +145,9 @@ func (l Locked) check() error {
 	}
 	if !isSHA256(l.RPMSHA256) || l.DebugRPMSHA256 != "" && !isSHA256(l.DebugRPMSHA256) {
 		return fmt.Errorf("%s: not a SHA-256: %q, %q", l.NEVRA, l.RPMSHA256, l.DebugRPMSHA256)
+	}
+	if l.DebugFileSHA256 != "" && !isSHA256(l.DebugFileSHA256) {
+		return fmt.Errorf("%s: not a SHA-256: %q", l.NEVRA, l.DebugFileSHA256)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
@@ -16,8 +17,7 @@ import (
 type recorder struct {
 	*downloader
 	*shipped
-	rpm  *rpmfile.Package
-	sum  string // the package's SHA-256
+	*proven
 	root string // where it is unpacked
 	task Task
 
@@ -27,14 +27,13 @@ type recorder struct {
 // A debugPackage is a verified package of debug symbols.
 type debugPackage struct {
 	offer
-	rpm   *rpmfile.Package
-	sum   string
+	*proven
 	files []rpmfile.File
 }
 
 func (r *recorder) close() {
 	for _, d := range r.opened {
-		d.rpm.Close()
+		d.Close()
 	}
 }
 
@@ -65,7 +64,7 @@ func (r *recorder) record(ctx context.Context, name string) (build, error) {
 		b.Absent = nil
 	}
 	r.describe(b, name, from)
-	if b.Changelog, err = changelog(r.rpm); err != nil {
+	if b.Changelog, err = changelog(r.Package); err != nil {
 		return build{}, err
 	}
 	l, err := r.locked(b, from)
@@ -74,13 +73,13 @@ func (r *recorder) record(ctx context.Context, name string) (build, error) {
 
 // describe fills in what the record says of the package.
 func (r *recorder) describe(b *elfinfo.Build, name string, from *debugPackage) {
-	n := r.rpm.NEVRA()
+	n := r.NEVRA()
 	b.NEVRA, b.Package, b.Arch = n.String(), n.Name, n.Arch
 	b.RPMSHA256, b.Library = r.sum, name
 	if from != nil {
 		b.DebugRPMSHA256 = from.sum
 	}
-	b.BuildTime = r.rpm.BuildTime()
+	b.BuildTime = r.proven.BuildTime()
 	b.EndOfSupport = r.endOfSupport(r.shipped, b.BuildTime)
 }
 
@@ -90,9 +89,11 @@ func (r *recorder) locked(b *elfinfo.Build, from *debugPackage) (Locked, error) 
 		RPMSHA256: r.sum, RPMSize: r.pkg.Size,
 		Library: b.Library, Soname: b.Soname, BuildID: b.BuildID,
 		BuildTime: b.BuildTime, EndOfSupport: b.EndOfSupport, Removed: r.repo == nil,
+		SignedBy: r.signedBy, Layers: r.layers,
 	}
 	if from != nil {
 		l.DebugLocation, l.DebugRPMSHA256, l.DebugRPMSize = from.pkg.Location, from.sum, from.pkg.Size
+		l.DebugSignedBy, l.Layers = from.signedBy, slices.Concat(r.layers, debugLayers(from.layers))
 		if from.name != r.name {
 			l.DebugRepository = from.name
 		}
@@ -139,7 +140,7 @@ func (r *recorder) debugFile(ctx context.Context, id elfinfo.BuildID) (*elfinfo.
 		if err != nil {
 			return nil, nil, err
 		}
-		root, err := r.store.tree(ctx, debug, d.rpm, d.sum, chooseDebug(name, real), []string{name, real})
+		root, err := r.store.tree(ctx, debug, d.Package, d.sum, chooseDebug(name, real), []string{name, real})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -156,13 +157,13 @@ func (r *recorder) openDebug(ctx context.Context, i int) (*debugPackage, error) 
 	if i < len(r.opened) {
 		return r.opened[i], nil
 	}
-	rpm, sum, err := r.open(ctx, r.debug[i], r.task)
+	p, err := r.open(ctx, r.debug[i], r.task)
 	if err != nil {
 		return nil, err
 	}
-	d := &debugPackage{offer: r.debug[i], rpm: rpm, sum: sum}
+	d := &debugPackage{offer: r.debug[i], proven: p}
 	r.opened = append(r.opened, d)
-	d.files, err = rpm.Files()
+	d.files, err = p.Files()
 	return d, err
 }
 

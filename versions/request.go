@@ -72,6 +72,12 @@ type Options struct {
 	// Offline forbids the network: repositories that need it are replaced by
 	// what the lock says of them, packages must be in the store.
 	Offline bool
+	// AcceptKeys are fingerprints of keys that are new in the key files of a
+	// repository, or that sign it instead of another: accepted from now on.
+	AcceptKeys []string
+	// AcceptOlder names repositories that may show metadata older than the
+	// lock has seen, or not signed any more, this once.
+	AcceptOlder []string
 	// Log gets what is worth knowing; nil discards it.
 	Log *slog.Logger
 	// Progress is told of running tasks; nil is told nothing.

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 	"github.com/lpbuild/lpbuild/versions/rpmfile"
@@ -18,16 +19,16 @@ const hwcaps = "glibc-hwcaps"
 
 // version verifies, unpacks and records one version of the package.
 func (d *downloader) version(ctx context.Context, v *shipped, task Task) ([]build, error) {
-	rpm, sum, err := d.open(ctx, v.offer, task)
+	p, err := d.open(ctx, v.offer, task)
 	if err != nil {
 		// The project's records do without the packages.
 		if (errors.Is(err, ErrOffline) || errors.Is(err, ErrNotInStore)) && d.recorded(v) {
-			return d.update(v), nil
+			return d.update(v, nil), nil
 		}
 		return nil, err
 	}
-	defer rpm.Close()
-	files, err := rpm.Files()
+	defer p.Close()
+	files, err := p.Files()
 	if err != nil {
 		return nil, err
 	}
@@ -35,14 +36,14 @@ func (d *downloader) version(ctx context.Context, v *shipped, task Task) ([]buil
 	if err != nil {
 		return nil, err
 	}
-	root, err := d.store.tree(ctx, libraries, rpm, sum, chooseLibraries(found), found)
+	root, err := d.store.tree(ctx, libraries, p.Package, p.sum, chooseLibraries(found), found)
 	if err != nil {
 		return nil, err
 	}
-	if d.complete(v, sum, found) {
-		return d.update(v), nil
+	if d.complete(v, p.sum, found) {
+		return d.update(v, p), nil
 	}
-	b := &recorder{downloader: d, shipped: v, rpm: rpm, sum: sum, root: root, task: task}
+	b := &recorder{downloader: d, shipped: v, proven: p, root: root, task: task}
 	defer b.close()
 	builds := make([]build, len(found))
 	for i, name := range found {
@@ -53,25 +54,46 @@ func (d *downloader) version(ctx context.Context, v *shipped, task Task) ([]buil
 	return builds, nil
 }
 
+// A proven is an open package that was verified.
+type proven struct {
+	*rpmfile.Package
+	sum      string // SHA-256
+	signedBy string // fingerprint of the primary key
+	layers   []Layer
+}
+
 // open fetches and verifies one package. The caller closes it.
-func (d *downloader) open(ctx context.Context, o offer, task Task) (*rpmfile.Package, string, error) {
+func (d *downloader) open(ctx context.Context, o offer, task Task) (*proven, error) {
 	name, sum, err := d.store.rpm(ctx, o.repo, o.pkg, task.Add)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	rpm, err := rpmfile.Open(name)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	if _, err := rpm.Verify(o.keys); err != nil {
+	v, err := rpm.Verify(o.keys)
+	if err == nil {
+		err = o.describes(rpm)
+	}
+	if err != nil {
 		rpm.Close()
-		return nil, "", err
+		return nil, err
 	}
-	if rpm.NEVRA() != o.pkg.NEVRA {
-		rpm.Close()
-		return nil, "", fmt.Errorf("%s: %w: it is %s, the metadata says %s", name, ErrChecksum, rpm.NEVRA(), o.pkg.NEVRA)
+	return &proven{Package: rpm, sum: sum, signedBy: v.Signer.Fingerprint, layers: packageLayers(o, v)}, nil
+}
+
+// describes compares what the metadata says of a package with what the package
+// says itself. Its size and digest have been compared before.
+func (o offer) describes(rpm *rpmfile.Package) error {
+	if have, want := rpm.NEVRA(), o.pkg.NEVRA; have != want {
+		return fmt.Errorf("%s: %w: the package is %s, the metadata says %s", o.pkg.Location, ErrChecksum, have, want)
 	}
-	return rpm, sum, nil
+	if have, want := rpm.BuildTime(), o.pkg.BuildTime; want.Unix() > 0 && !have.Equal(want) {
+		return fmt.Errorf("%s: %w: the package was built %s, the metadata says %s",
+			o.pkg.NEVRA, ErrChecksum, have.Format(time.RFC3339), want.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // match returns the paths that the patterns choose, sorted, one for each real
@@ -173,11 +195,15 @@ func covers(b *elfinfo.Build, names []string) bool {
 }
 
 // update takes the project's records over, with today's answers to where the
-// package is and how long it is supported.
-func (d *downloader) update(v *shipped) []build {
+// package is, how long it is supported, and what proved it; p is nil if the
+// package is not at hand.
+func (d *downloader) update(v *shipped, p *proven) []build {
 	builds := keep(v.prior)
 	for i := range builds {
 		b := &builds[i]
+		if p != nil {
+			b.SignedBy, b.Layers = p.signedBy, p.layers
+		}
 		b.Removed = v.repo == nil
 		if !b.Removed {
 			b.Repository, b.Location, b.Products = v.name, v.pkg.Location, v.products
