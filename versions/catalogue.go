@@ -106,8 +106,7 @@ func (v *shipped) ships(product string) {
 // ask returns the packages and debug packages of one repository. Offline, what
 // the lock says stands in for a repository that needs the network.
 func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyring) ([]offer, error) {
-	repo, err := rpmmd.Open(rpmmd.Source{Name: r.Name, URL: d.req.url(r.URL), Keys: keys},
-		rpmmd.Options{Cache: d.store.metadata(), Offline: d.opts.Offline, Log: d.opts.Log})
+	repo, err := d.openRepository(r, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +134,6 @@ func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyrin
 		offers[i].metadata = layers
 	}
 	return offers, nil
-}
-
-func (r Repository) offer(repo *rpmmd.Repository, keys *keyring.Keyring, p rpmmd.Package) offer {
-	return offer{repo: repo, name: r.Name, keys: keys, pkg: p, product: cmp.Or(r.Product, r.Name), priority: r.Priority}
 }
 
 // fromLock makes offers of what the lock says of a repository.

@@ -78,10 +78,14 @@ type Options struct {
 	// AcceptOlder names repositories that may show metadata older than the
 	// lock has seen, or not signed any more, this once.
 	AcceptOlder []string
+	// Limits are what servers are asked for at most.
+	Limits Limits
 	// Log gets what is worth knowing; nil discards it.
 	Log *slog.Logger
 	// Progress is told of running tasks; nil is told nothing.
 	Progress Progress
+
+	network *rpmmd.Network // of the run, with the limits
 }
 
 // Progress is told of tasks. Both interfaces must be safe for concurrent use.
@@ -114,6 +118,7 @@ func (o Options) withDefaults() Options {
 	if o.Progress == nil {
 		o.Progress = silent{}
 	}
+	o.network = rpmmd.NewNetwork(o.Limits)
 	return o
 }
 
