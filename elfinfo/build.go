@@ -49,7 +49,10 @@ func NewRecord(lib, debug *File, w Wanted) (*Build, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := recorder{lib: lib, symbols: lib, wanted: bare}
+	if err := checkTypeNames(w.Types); err != nil {
+		return nil, err
+	}
+	r := recorder{lib: lib, symbols: lib, wanted: bare, wantedTypes: w.Types}
 	if debug != nil {
 		r.symbols = debug
 	}
@@ -63,7 +66,7 @@ func NewRecord(lib, debug *File, w Wanted) (*Build, error) {
 	if err := r.collect(b); err != nil {
 		return nil, err
 	}
-	if len(bare) > 0 {
+	if len(bare)+len(w.Types) > 0 {
 		err = r.record(b)
 	}
 	return b, err

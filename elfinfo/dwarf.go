@@ -206,7 +206,7 @@ func (d *debugInfo) prototype(addr uint64, name string) (text string) {
 			text = ""
 		}
 	}()
-	p := prototyper{data: d.data, budget: maxPrototypeEntries}
+	p := prototyper{dwarfTree{data: d.data, budget: maxPrototypeEntries}}
 	text, err := p.prototype(d.root(at), name)
 	if err != nil || len(text) > maxPrototype {
 		return ""

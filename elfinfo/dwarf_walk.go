@@ -31,6 +31,24 @@ type debugInfo struct {
 	holders   map[dwarf.Offset][]dwarf.Offset // abstract instance: functions that it was inlined into
 	externals map[string][]dwarf.Offset       // name: external abstract instances that were inlined
 	clones    map[dwarf.Offset][]uint64       // abstract instance: starts of its concrete copies
+
+	want      debugWanted
+	types     map[string][]dwarf.Offset // the types wanted: definitions and declarations
+	variables map[place]dwarf.Offset    // the variables wanted
+	scopes    map[dwarf.Offset]string   // C++: what is before the name of a type, as std::
+	cpp       map[int]bool              // units in C++, which has no unprototyped functions
+}
+
+// debugWanted is what the walk is to note besides functions.
+type debugWanted struct {
+	types     map[string]bool // "struct NAME" and so on, as [Wanted.Types]
+	variables map[place]bool
+}
+
+// place is where a variable is: an address, or an offset in the TLS block.
+type place struct {
+	address uint64
+	tls     bool
 }
 
 type unitRange struct {
@@ -39,7 +57,7 @@ type unitRange struct {
 }
 
 // readDebugInfo walks the debug information of a file once; nil if there is none.
-func (f *File) readDebugInfo() (info *debugInfo, err error) {
+func (f *File) readDebugInfo(want debugWanted) (info *debugInfo, err error) {
 	data, err := f.readDWARF()
 	if err != nil || data == nil {
 		return nil, err
@@ -51,6 +69,11 @@ func (f *File) readDebugInfo() (info *debugInfo, err error) {
 			units:       []string{""},
 			subprograms: make(map[dwarf.Offset]subprogram),
 			entries:     make(map[uint64][]dwarf.Offset),
+			want:        want,
+			types:       make(map[string][]dwarf.Offset),
+			variables:   make(map[place]dwarf.Offset),
+			scopes:      make(map[dwarf.Offset]string),
+			cpp:         make(map[int]bool),
 		},
 		reader: data.Reader(),
 	}
@@ -72,6 +95,7 @@ type dwarfWalk struct {
 	depth  int
 	spare  int         // list ends seen where no list was open
 	within []enclosing // subprograms around the current entry, innermost last
+	scopes []scope     // C++ namespaces and classes around it
 }
 
 // maxSpare bounds the padding between units. At a number that the end of a
@@ -120,13 +144,16 @@ func (w *dwarfWalk) leave() {
 	if n := len(w.within); n > 0 && w.within[n-1].depth == w.depth {
 		w.within = w.within[:n-1]
 	}
+	if n := len(w.scopes); n > 0 && w.scopes[n-1].depth == w.depth {
+		w.scopes = w.scopes[:n-1]
+	}
 }
 
 // visit notes an entry and says whether its children matter.
 func (w *dwarfWalk) visit(e *dwarf.Entry) (descend bool, err error) {
 	switch e.Tag {
 	case dwarf.TagCompileUnit, dwarf.TagPartialUnit, dwarf.TagTypeUnit, dwarf.TagSkeletonUnit:
-		w.depth, w.within = 0, nil // whatever the unit before left open
+		w.depth, w.within, w.scopes = 0, nil, nil // whatever the unit before left open
 		return true, w.unit(e)
 	case dwarf.TagSubprogram:
 		if e.Children {
@@ -139,7 +166,15 @@ func (w *dwarfWalk) visit(e *dwarf.Entry) (descend bool, err error) {
 			w.info.inlined = append(w.info.inlined, inlinedCall{origin, w.within[n-1].at})
 		}
 		return true, nil
-	case dwarf.TagNamespace, dwarf.TagModule, dwarf.TagLexDwarfBlock, dwarf.TagTryDwarfBlock, dwarf.TagCatchDwarfBlock:
+	case dwarf.TagVariable:
+		w.variable(e)
+		return false, nil
+	case dwarf.TagStructType, dwarf.TagClassType, dwarf.TagUnionType, dwarf.TagEnumerationType, dwarf.TagTypedef:
+		return w.typeName(e), nil
+	case dwarf.TagNamespace:
+		w.enter(e)
+		return true, nil
+	case dwarf.TagModule, dwarf.TagLexDwarfBlock, dwarf.TagTryDwarfBlock, dwarf.TagCatchDwarfBlock:
 		return true, nil
 	}
 	return false, nil
@@ -149,6 +184,9 @@ func (w *dwarfWalk) visit(e *dwarf.Entry) (descend bool, err error) {
 func (w *dwarfWalk) unit(e *dwarf.Entry) error {
 	name, _ := e.Val(dwarf.AttrName).(string)
 	w.info.units = append(w.info.units, baseName(name))
+	if language, ok := e.Val(dwarf.AttrLanguage).(int64); ok && isCPP(language) {
+		w.info.cpp[len(w.info.units)-1] = true
+	}
 	if e.Tag != dwarf.TagCompileUnit {
 		return nil
 	}

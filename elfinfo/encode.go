@@ -134,6 +134,9 @@ func (b *Build) checkNames(bad func(string, ...any) error) error {
 			}
 		}
 	}
+	if reason := b.checkTypes(); reason != "" {
+		return bad("%s", reason)
+	}
 	for _, name := range b.Absent {
 		if !validName(name) || b.Functions[name] != nil || b.Variables[name] != nil {
 			return bad("absent name %q", name)

@@ -18,10 +18,7 @@ var errPrototype = errors.New("type cannot be written in C")
 
 // prototyper writes types in C. It follows references itself instead of using
 // dwarf.Data.Type, whose recursion the file could make endless.
-type prototyper struct {
-	data   *dwarfData
-	budget int // entries that may still be read
-}
+type prototyper struct{ dwarfTree }
 
 // prototype writes the prototype of the subprogram at an offset.
 func (p *prototyper) prototype(at dwarf.Offset, name string) (string, error) {
@@ -39,56 +36,6 @@ func (p *prototyper) prototype(at dwarf.Offset, name string) (string, error) {
 		}
 	}
 	return p.typed(e, name+"("+params+")", 0)
-}
-
-// entry reads the entry at an offset; the reader goes on behind it.
-func (p *prototyper) entry(at dwarf.Offset) (*dwarfReader, *dwarf.Entry, error) {
-	r := p.data.Reader()
-	r.Seek(at)
-	e, err := p.next(r)
-	return r, e, err
-}
-
-func (p *prototyper) next(r *dwarfReader) (*dwarf.Entry, error) {
-	if p.budget--; p.budget < 0 {
-		return nil, errPrototype
-	}
-	e, err := r.Next()
-	if e == nil && err == nil {
-		err = errPrototype
-	}
-	return e, err
-}
-
-// children visits the direct children of e, which the reader has just read.
-func (p *prototyper) children(r *dwarfReader, e *dwarf.Entry, visit func(*dwarf.Entry) error) error {
-	if !e.Children {
-		return nil
-	}
-	for depth := 1; ; {
-		child, err := p.next(r)
-		if err != nil {
-			return err
-		}
-		if child.Tag == 0 {
-			if depth--; depth == 0 {
-				return nil
-			}
-			continue
-		}
-		if depth == 1 {
-			if err := visit(child); err != nil {
-				return err
-			}
-		}
-		if child.Children {
-			if next, ok := child.Val(dwarf.AttrSibling).(dwarf.Offset); ok && next > child.Offset {
-				r.Seek(next)
-				continue
-			}
-			depth++
-		}
-	}
 }
 
 // parameters writes the parameter list of a subprogram or function type.

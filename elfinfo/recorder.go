@@ -15,6 +15,8 @@ type recorder struct {
 	symbols *File // has .symtab and debug information: the debug file or lib
 	wanted  []string
 
+	wantedTypes []string
+
 	found     map[string][]definition // of the names wanted
 	functions *codeMap                // all functions
 	overflow  bool                    // more functions than functions can hold
@@ -80,7 +82,7 @@ func (r *recorder) record(b *Build) error {
 		return err
 	}
 	r.frames = r.lib.readFrames()
-	if r.info, err = r.symbols.readDebugInfo(); err != nil {
+	if r.info, err = r.symbols.readDebugInfo(r.debugWanted()); err != nil {
 		return err
 	}
 	b.Functions, b.Variables = make(map[string][]Function), make(map[string][]Variable)
@@ -89,6 +91,7 @@ func (r *recorder) record(b *Build) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	r.types(b)
 	return r.refuseFarBranches(b)
 }
 
