@@ -158,12 +158,13 @@ func (r *Repository) obtain(ctx context.Context, a artifact, dst string) error {
 	return r.try(ctx, a.path, func(s *server) error { return obtain(ctx, s.fetcher, a, dst) })
 }
 
-// File fetches a file of at most limit bytes, for which nothing vouches, to
-// the end of dst; the caller verifies it. The error wraps ErrNotFound if no
-// server has it.
-func (r *Repository) File(ctx context.Context, path string, limit int64, dst *os.File) error {
+// Fetch fetches a file of at most limit bytes, for which nothing vouches, to
+// dst; the caller verifies it. progress gets bytes as they arrive, a negative
+// number where some have to come again. The error wraps ErrNotFound if no
+// server has the file, ErrChecksum if it is larger.
+func (r *Repository) Fetch(ctx context.Context, path string, dst *os.File, limit int64, progress func(int64)) error {
 	err := r.try(ctx, path, func(s *server) error {
-		return s.fetcher.fetch(ctx, wanted{path: path, limit: limit, progress: func(int64) {}}, dst)
+		return s.fetcher.fetch(ctx, wanted{path: path, limit: limit, progress: progress}, dst)
 	})
 	if err != nil {
 		return r.wrap(err)
