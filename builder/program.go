@@ -18,8 +18,8 @@ import (
 // ProgramEnv is the build that a test program is to run on.
 type ProgramEnv struct {
 	// LibraryDir holds the build's own libraries: libc.so.6, ld.so, libm.so.6,
-	// libpthread.so.0 and so on. The program looks for its libraries there
-	// (DT_RPATH).
+	// libpthread.so.0 and so on. The program looks for its libraries there, and
+	// before that in the folders of Libraries (DT_RPATH).
 	LibraryDir string
 	// Loader is the path of the build's dynamic loader, the program's
 	// PT_INTERP; "" is ld-linux-x86-64.so.2 in LibraryDir.
@@ -265,8 +265,28 @@ func (p *program) adapt(main string) error {
 	return os.WriteFile(main, data, 0o600)
 }
 
+// folders is where the program looks for libraries: those of the libraries
+// that it is to run on come first, since LibraryDir may have others of the
+// same names, and precedes LD_LIBRARY_PATH.
+func (p *program) folders() (string, error) {
+	var dirs []string
+	for _, name := range append(slices.Clone(p.env.Libraries), filepath.Join(p.env.LibraryDir, "libc.so.6")) {
+		if !strings.ContainsRune(name, '/') {
+			continue
+		}
+		dir, err := filepath.Abs(filepath.Dir(name))
+		if err != nil {
+			return "", err
+		}
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return strings.Join(dirs, ":"), nil
+}
+
 func (p *program) link(ctx context.Context, out string, objects []string) error {
-	dir, err := filepath.Abs(p.env.LibraryDir)
+	folders, err := p.folders()
 	if err != nil {
 		return err
 	}
@@ -275,7 +295,7 @@ func (p *program) link(ctx context.Context, out string, objects []string) error 
 		return err
 	}
 	// DT_RPATH, unlike DT_RUNPATH, holds for the libraries' own needs, too.
-	args := []string{"-pie", "-dynamic-linker", loader, "-rpath", dir, "--disable-new-dtags",
+	args := []string{"-pie", "-dynamic-linker", loader, "-rpath", folders, "--disable-new-dtags",
 		"--eh-frame-hdr", "--build-id=sha1", "--hash-style=gnu", "--as-needed", "-z", "noexecstack",
 		"--allow-shlib-undefined", "-o", out}
 	args = slices.Concat(args, objects, p.libraries, []string{p.tools.Libgcc})

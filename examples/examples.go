@@ -10,20 +10,33 @@ import (
 	"strings"
 )
 
-//go:embed all:malloc
+//go:embed all:malloc all:openssl all:zlib *.yaml
 var files embed.FS
 
-// An Example is one live patch together with what it is made for.
+// An Example is the live patches for one library.
 type Example struct {
 	// Name is the name for the command line.
 	Name string
 	// Project is the name that a project made from it has by default; Package
-	// and Library are what it patches.
-	Project, Package, Library string
+	// ships Libraries, which it patches. License is that of its live patches.
+	Project, Package string
+	Libraries        []string
+	License          string
 }
 
 var all = []Example{
-	{Name: "malloc", Project: "glibc-livepatches", Package: "glibc", Library: "/lib64/libc.so.6"},
+	{
+		Name: "malloc", Project: "glibc-livepatches", License: "LGPL-2.1-or-later",
+		Package: "glibc", Libraries: []string{"/lib64/libc.so.6"},
+	},
+	{
+		Name: "openssl", Project: "openssl-livepatches", License: "Apache-2.0",
+		Package: "openssl-libs", Libraries: []string{"/usr/lib64/libcrypto.so.*"},
+	},
+	{
+		Name: "zlib", Project: "zlib-livepatches", License: "Zlib",
+		Package: "libz1", Libraries: []string{"/usr/lib64/libz.so.1"},
+	},
 }
 
 // Names lists the examples.
@@ -43,6 +56,15 @@ func Find(name string) (Example, error) {
 		}
 	}
 	return Example{}, fmt.Errorf("no example %q; there is: %s", name, strings.Join(Names(), ", "))
+}
+
+// Settings is what the example adds to lpbuild.yaml, without a line end.
+func (e Example) Settings() string {
+	text, err := files.ReadFile(e.Name + ".yaml")
+	if err != nil {
+		panic(err) // every example has one: our mistake
+	}
+	return strings.TrimSuffix(string(text), "\n")
 }
 
 // Files is the example's folder.

@@ -30,13 +30,19 @@ type InitOptions struct {
 	// Package (default: glibc) ships Libraries (default for glibc: /lib64/libc.so.6).
 	Package   string
 	Libraries []string
-	// License of the live patches (default: LGPL-2.1-or-later, glibc's own).
+	// License of the live patches (default: the example's, or LGPL-2.1-or-later as glibc's).
 	License string
 	// Repositories are written to the project file. Their Keys are files
 	// anywhere, which are copied to keys/.
 	Repositories []Repository
-	// Example is the name of an example whose live patch is written too, "" for none.
+	// Example is the name of an example whose live patches are written too, "" for none.
 	Example string
+}
+
+// scaffold is what the files of a new project are made from.
+type scaffold struct {
+	InitOptions
+	Settings string // the example's part of lpbuild.yaml
 }
 
 // Init writes a new project into dir, which is made if need be, and returns the
@@ -51,7 +57,11 @@ func Init(dir string, opts InitOptions) ([]string, error) {
 	if err := opts.takeKeys(files); err != nil {
 		return nil, err
 	}
-	if err := addScaffold(files, opts); err != nil {
+	from := scaffold{InitOptions: opts}
+	if opts.Example != "" {
+		from.Settings = example.Settings()
+	}
+	if err := addScaffold(files, from); err != nil {
 		return nil, err
 	}
 	if opts.Example != "" {
@@ -74,7 +84,7 @@ func Init(dir string, opts InitOptions) ([]string, error) {
 }
 
 func (o *InitOptions) setDefaults(dir string) (examples.Example, error) {
-	example := examples.Example{Package: "glibc", Library: "/lib64/libc.so.6"}
+	example := examples.Example{Package: "glibc", Libraries: []string{"/lib64/libc.so.6"}, License: "LGPL-2.1-or-later"}
 	if o.Example != "" {
 		var err error
 		if example, err = examples.Find(o.Example); err != nil {
@@ -85,10 +95,10 @@ func (o *InitOptions) setDefaults(dir string) (examples.Example, error) {
 		o.Package = example.Package
 	}
 	if len(o.Libraries) == 0 && o.Package == example.Package {
-		o.Libraries = []string{example.Library}
+		o.Libraries = example.Libraries
 	}
 	if o.License == "" {
-		o.License = "LGPL-2.1-or-later"
+		o.License = example.License
 	}
 	if o.Name == "" {
 		o.Name = example.Project
@@ -127,7 +137,7 @@ func (o *InitOptions) takeKeys(files map[string][]byte) error {
 	return nil
 }
 
-func addScaffold(files map[string][]byte, opts InitOptions) error {
+func addScaffold(files map[string][]byte, from scaffold) error {
 	if err := addTree(files, templates.Project()); err != nil {
 		return err
 	}
@@ -141,7 +151,7 @@ func addScaffold(files map[string][]byte, opts InitOptions) error {
 			return err
 		}
 		var out bytes.Buffer
-		if err := t.Execute(&out, opts); err != nil {
+		if err := t.Execute(&out, from); err != nil {
 			return err
 		}
 		files[name] = out.Bytes()
