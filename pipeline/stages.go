@@ -24,6 +24,9 @@ type Options struct {
 	Jobs int
 	// Offline forbids the network.
 	Offline bool
+	// AcceptKeys and AcceptOlder are what Download accepts of repositories that
+	// changed: see versions.Options.
+	AcceptKeys, AcceptOlder []string
 	// Log gets what is done; nil discards it.
 	Log *slog.Logger
 	// Progress is told of running tasks; nil is told nothing.
@@ -44,7 +47,8 @@ func (noTask) Add(int64)  {}
 func (noTask) Done(error) {}
 
 func (o Options) versions() versions.Options {
-	return versions.Options{Store: o.Store, Jobs: o.Jobs, Offline: o.Offline, Log: o.Log, Progress: o.Progress}
+	return versions.Options{Store: o.Store, Jobs: o.Jobs, Offline: o.Offline, Log: o.Log, Progress: o.Progress,
+		AcceptKeys: o.AcceptKeys, AcceptOlder: o.AcceptOlder}
 }
 
 var (

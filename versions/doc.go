@@ -53,6 +53,8 @@ var (
 	ErrKeyChanged = errors.New("another key")
 	// ErrRollback: a repository shows metadata older than the lock has seen.
 	ErrRollback = errors.New("older than before")
+	// ErrBuildIDTwice: two different files have one build-id.
+	ErrBuildIDTwice = errors.New("one build-id, two different files")
 	// ErrAccept: what is to be accepted is no key or repository of the request.
 	ErrAccept = errors.New("nothing to accept")
 	// ErrNoVersions: no repository has, and the lock does not know, a version

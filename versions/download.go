@@ -19,8 +19,9 @@ import (
 // description. It returns the lock that it wrote.
 //
 // A failed verification anywhere (ErrSignature, ErrUntrustedKey, ErrChecksum,
-// ErrTruncated, ErrUnsafePath), an unreachable repository, or the end of ctx
-// fails all, and the project is left as it was. Trouble with single versions is
+// ErrTruncated, ErrUnsafePath, ErrKeyChanged, ErrRollback), two files with one
+// build-id (ErrBuildIDTwice), an unreachable repository, or the end of ctx fails
+// all, and the project is left as it was. Trouble with single versions is
 // joined into an error that wraps ErrSomeFailed; the others are recorded, and
 // the lock is returned as well. Other errors wrap ErrNoVersions, ErrNoLibrary,
 // ErrKeyFile or ErrOffline.
@@ -43,10 +44,14 @@ func Download(ctx context.Context, req Request, opts Options) (*Lock, error) {
 	if len(built) == 0 {
 		return nil, failed
 	}
+	if err := d.consistent(built); err != nil {
+		return nil, err
+	}
 	lock, err := d.write(built)
 	if err != nil {
 		return nil, err
 	}
+	d.remark(built)
 	if failed != nil {
 		return lock, fmt.Errorf("%w:\n%w", ErrSomeFailed, failed)
 	}
@@ -177,8 +182,8 @@ func (d *downloader) encode(builds []build) (map[string][]byte, error) {
 			continue
 		}
 		other := chosen[b.Record]
-		if other != nil && (other.BuildID != b.BuildID || other.LibrarySHA256 != b.record.LibrarySHA256) {
-			return nil, fmt.Errorf("%s: two different files of %s have build-id %s", b.Record, b.NEVRA, b.BuildID)
+		if other != nil && other.BuildID != b.BuildID {
+			return nil, fmt.Errorf("%s: build-ids %s and %s begin alike: %w", b.Record, other.BuildID, b.BuildID, ErrBuildIDTwice)
 		}
 		if other == nil || b.record.RPMSHA256 < other.RPMSHA256 {
 			chosen[b.Record] = b.record

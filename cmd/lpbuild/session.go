@@ -18,6 +18,7 @@ type session struct {
 	project  *pipeline.Project
 	options  pipeline.Options
 	progress *progress
+	warnings *warnings
 }
 
 // withProject runs a command on the project of -C and its live patches of
@@ -38,23 +39,24 @@ func withProject(c *urfave.Context, patches []string, run func(*session) error) 
 			cli.Warning(c.App.ErrWriter, w.Error())
 		}
 	}
-	s := &session{Context: c, project: project, progress: newProgress(c)}
+	s := &session{Context: c, project: project, progress: newProgress(c), warnings: new(warnings)}
+	defer s.warnings.print(c.App.ErrWriter)
 	defer s.progress.wait()
 	s.options = pipeline.Options{
 		Jobs:     c.Int("jobs"),
 		Offline:  c.Bool("offline"),
-		Log:      logger(c),
+		Log:      s.log(),
 		Progress: s.progress,
 	}
 	return run(s)
 }
 
-// logger is the log of -v on stderr, or nil.
-func logger(c *urfave.Context) *slog.Logger {
-	if !c.Bool("verbose") {
-		return nil
+// log is the log of -v on stderr, or else keeps the warnings for the end.
+func (s *session) log() *slog.Logger {
+	if !s.Bool("verbose") {
+		return slog.New(s.warnings)
 	}
-	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return slog.New(slog.NewTextHandler(s.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // print writes a value to stdout: as one JSON object with --json, else as the
