@@ -65,6 +65,8 @@ type downloader struct {
 	store *Store
 	lock  *Lock // what the project has; nil if nothing
 
+	servers []*debugServer
+
 	accepted []string // fingerprints that Options accept
 	pins     []Pin    // of the repositories that answered
 }
@@ -76,6 +78,9 @@ func newDownloader(req Request, opts Options) (*downloader, error) {
 		return nil, err
 	}
 	if d.lock, err = readProjectLock(d.req.ProjectDir); err != nil {
+		return nil, err
+	}
+	if err := d.newServers(); err != nil {
 		return nil, err
 	}
 	return d, d.parseAccepted()

@@ -2,7 +2,6 @@ package versions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -21,7 +20,8 @@ type recorder struct {
 	root string // where it is unpacked
 	task Task
 
-	opened []*debugPackage // debug packages opened so far, in the order of shipped.debug
+	debugNames []string        // where debug files of the libraries may be in packages
+	opened     []*debugPackage // debug packages opened so far, in the order of shipped.debug
 }
 
 // A debugPackage is a verified package of debug symbols.
@@ -47,51 +47,56 @@ func (r *recorder) record(ctx context.Context, name string) (build, error) {
 	if lib.BuildID() == "" {
 		return build{}, fmt.Errorf("%s: %w: the library has no build-id", name, elfinfo.ErrBuildID)
 	}
-	dbg, from, err := r.debugFile(ctx, lib.BuildID())
+	found, err := r.findSymbols(ctx, &library{lib, name})
 	if err != nil {
 		return build{}, err
 	}
-	if dbg != nil {
-		defer dbg.Close()
+	defer found.Close()
+	if err := r.worse(lib.BuildID(), found.source); err != nil {
+		return build{}, err
 	}
-	b, err := elfinfo.NewBuild(lib, dbg, r.req.Names)
+	b, err := elfinfo.NewBuild(lib, found.file, r.req.Names)
 	if err != nil {
 		return build{}, err
 	}
-	if dbg == nil && !lib.HasSection(".symtab") {
-		// What the dynamic symbols lack may be there all the same, as a private
-		// symbol: it was not looked up.
+	b.DebugSource = found.source
+	if !found.source.Variables() {
+		// What is not found may be there all the same, as a private symbol: it
+		// was not looked up.
 		b.Absent = nil
 	}
-	r.describe(b, name, from)
+	r.describe(b, name, found)
 	if b.Changelog, err = changelog(r.Package); err != nil {
 		return build{}, err
 	}
-	l, err := r.locked(b, from)
+	l, err := r.locked(b, found)
 	return build{Locked: l, record: b}, err
 }
 
 // describe fills in what the record says of the package.
-func (r *recorder) describe(b *elfinfo.Build, name string, from *debugPackage) {
+func (r *recorder) describe(b *elfinfo.Build, name string, found *symbols) {
 	n := r.NEVRA()
 	b.NEVRA, b.Package, b.Arch = n.String(), n.Name, n.Arch
 	b.RPMSHA256, b.Library = r.sum, name
-	if from != nil {
+	if from := found.from; from != nil {
 		b.DebugRPMSHA256 = from.sum
 	}
 	b.BuildTime = r.proven.BuildTime()
 	b.EndOfSupport = r.endOfSupport(r.shipped, b.BuildTime)
 }
 
-func (r *recorder) locked(b *elfinfo.Build, from *debugPackage) (Locked, error) {
+func (r *recorder) locked(b *elfinfo.Build, found *symbols) (Locked, error) {
 	l := Locked{
 		NEVRA: b.NEVRA, Arch: b.Arch, Repository: r.name, Location: r.pkg.Location, Products: r.products,
 		RPMSHA256: r.sum, RPMSize: r.pkg.Size,
-		Library: b.Library, Soname: b.Soname, BuildID: b.BuildID,
+		Library: b.Library, Soname: b.Soname, BuildID: b.BuildID, DebugSource: b.DebugSource,
 		BuildTime: b.BuildTime, EndOfSupport: b.EndOfSupport, Removed: r.repo == nil,
 		SignedBy: r.signedBy, Layers: r.layers,
 	}
-	if from != nil {
+	if a := found.answer; a != nil {
+		l.DebugLocation, l.DebugFileSHA256 = a.location, a.sum
+	}
+	if from := found.from; from != nil {
 		l.DebugLocation, l.DebugRPMSHA256, l.DebugRPMSize = from.pkg.Location, from.sum, from.pkg.Size
 		l.DebugSignedBy, l.Layers = from.signedBy, slices.Concat(r.layers, debugLayers(from.layers))
 		if from.name != r.name {
@@ -123,35 +128,6 @@ func openBeneath(root, name string) (*elfinfo.File, error) {
 	return elfinfo.Open(filepath.Join(root, filepath.FromSlash(name)))
 }
 
-// debugFile returns the unpacked debug file with the build-id and the package
-// it is from, or nil and nil if no package has it: then only dynamic symbols
-// are known, which the log says.
-func (r *recorder) debugFile(ctx context.Context, id elfinfo.BuildID) (*elfinfo.File, *debugPackage, error) {
-	name := debugPath(id)
-	for i := range r.debug {
-		d, err := r.openDebug(ctx, i)
-		if err != nil {
-			return nil, nil, err
-		}
-		real, err := rpmfile.Resolve(d.files, name)
-		if errors.Is(err, rpmfile.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		root, err := r.store.tree(ctx, debug, d.Package, d.sum, chooseDebug(name, real), []string{name, real})
-		if err != nil {
-			return nil, nil, err
-		}
-		f, err := openBeneath(root, real)
-		return f, d, err
-	}
-	r.opts.Log.Warn("no debug symbols: private functions and variables cannot be recorded",
-		"package", r.pkg.NEVRA.String(), "build_id", string(id), "debug_package", r.req.DebugPackage)
-	return nil, nil, nil
-}
-
 // openDebug returns candidate i, opened once.
 func (r *recorder) openDebug(ctx context.Context, i int) (*debugPackage, error) {
 	if i < len(r.opened) {
@@ -167,19 +143,15 @@ func (r *recorder) openDebug(ctx context.Context, i int) (*debugPackage, error) 
 	return d, err
 }
 
-// debugPath is where a distribution keeps the debug file of a build-id.
-func debugPath(id elfinfo.BuildID) string {
-	s := string(id)
-	if len(s) < 3 {
-		return "/usr/lib/debug/.build-id/" + s
+// chooseDebug chooses what is unpacked of a package of debug symbols: the file
+// real, those of the package's other libraries, and what dwz has moved into
+// files of its own.
+func (r *recorder) chooseDebug(d *debugPackage, real string) func(*rpmfile.File) bool {
+	wanted := map[string]bool{real: true}
+	for _, name := range r.debugNames {
+		if other, err := rpmfile.Resolve(d.files, name); err == nil {
+			wanted[other] = true
+		}
 	}
-	return "/usr/lib/debug/.build-id/" + s[:2] + "/" + s[2:] + ".debug"
-}
-
-// chooseDebug chooses the debug file, the link to it, and what dwz has moved
-// into files of its own.
-func chooseDebug(name, real string) func(*rpmfile.File) bool {
-	return func(f *rpmfile.File) bool {
-		return f.Path == name || f.Path == real || path.Dir(f.Path) == "/usr/lib/debug/.dwz"
-	}
+	return func(f *rpmfile.File) bool { return wanted[f.Path] || path.Dir(f.Path) == debugRoot+"/.dwz" }
 }

@@ -57,6 +57,10 @@ type Request struct {
 	// Names are the functions and variables to record, "name" or "name@source.c".
 	Names        []string
 	Repositories []Repository
+	// Debuginfod are the URLs of debuginfod servers (http or https), asked in
+	// this order for debug symbols that no package has; [DebuginfodURLs] stands
+	// for those of the environment.
+	Debuginfod []string
 	// Support says until when builds are supported.
 	Support Support
 	// ProjectDir is where versions.lock and versions/ are.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -40,11 +41,17 @@ func (d *downloader) version(ctx context.Context, v *shipped, task Task) ([]buil
 	if err != nil {
 		return nil, err
 	}
+	if found, err = distinct(root, found); err != nil {
+		return nil, err
+	}
 	if d.complete(v, p.sum, found) {
 		return d.update(v, p), nil
 	}
 	b := &recorder{downloader: d, shipped: v, proven: p, root: root, task: task}
 	defer b.close()
+	if err := b.nameDebugFiles(found); err != nil {
+		return nil, err
+	}
 	builds := make([]build, len(found))
 	for i, name := range found {
 		if builds[i], err = b.record(ctx, name); err != nil {
@@ -101,7 +108,7 @@ func (o offer) describes(rpm *rpmfile.Package) error {
 // each match, glibc-hwcaps folders are looked into for the same name.
 func match(files []rpmfile.File, patterns []string) ([]string, error) {
 	chosen := make(map[string]string) // real file → the name it was found by
-	for _, pattern := range patterns {
+	for _, pattern := range anywhere(patterns) {
 		beside := path.Join(path.Dir(pattern), hwcaps, "*", path.Base(pattern))
 		for i := range files {
 			f := &files[i]
@@ -138,6 +145,35 @@ func match(files []rpmfile.File, patterns []string) ([]string, error) {
 	return found, nil
 }
 
+// anywhere adds to each pattern what it is where libraries have moved below
+// /usr, or have not yet.
+func anywhere(patterns []string) []string {
+	var all []string
+	for _, p := range patterns {
+		all = append(all, mergedPaths(p)...)
+	}
+	return all
+}
+
+// distinct leaves one path of each content, the first: hard links, and copies
+// of a library under a second name, are one build. root is where the paths are
+// unpacked.
+func distinct(root string, found []string) ([]string, error) {
+	seen := make(map[string]bool)
+	var one []string
+	for _, name := range found {
+		sum, err := sumFile(filepath.Join(root, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, err
+		}
+		if !seen[sum] {
+			seen[sum] = true
+			one = append(one, name)
+		}
+	}
+	return one, nil
+}
+
 // chooseLibraries chooses what is unpacked: the whole library folders, so that
 // programs can run with a build's own ld.so and everything that it loads.
 func chooseLibraries(found []string) func(*rpmfile.File) bool {
@@ -165,7 +201,7 @@ func (d *downloader) complete(v *shipped, sum string, found []string) bool {
 			return false
 		}
 		known := slices.ContainsFunc(v.debug, func(o offer) bool { return o.pkg.Checksum.Value == l.DebugRPMSHA256 })
-		if len(v.debug) > 0 && !known {
+		if len(v.debug) > 0 && !known && l.DebugFileSHA256 == "" {
 			return false
 		}
 	}

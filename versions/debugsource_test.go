@@ -1,0 +1,158 @@
+package versions
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/rpmpack"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
+)
+
+// pairLab is a repository of the two libraries, with packages of debug symbols as given; nil is none.
+func pairLab(t testing.TB, packaged, debugged []rpmpack.RPMFile) *lab {
+	t.Helper()
+	l := newLab(t)
+	l.pkg("pair", "1.0", l.key, packaged...)
+	if debugged != nil {
+		l.pkg("pair-debuginfo", "1.0", l.key, debugged...)
+	}
+	l.index()
+	return l
+}
+
+// pairRequest asks for both libraries, where they were before /lib64 became a link to /usr/lib64.
+func (l *lab) pairRequest(names ...string) Request {
+	r := l.request(names...)
+	r.Package, r.Libraries = "pair", []string{"/lib64/libone.so.1", "/lib64/libtwo.so.1"}
+	return r
+}
+
+var pairNames = []string{"one", "hidden_one", "secret_one", "two", "hidden_two", "nowhere"}
+
+// recordPair downloads and returns what was logged and the records, of libone first.
+func (l *lab) recordPair(req Request) (string, []*elfinfo.Build) {
+	l.t.Helper()
+	var log bytes.Buffer
+	opts := l.options()
+	opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+	lock, err := Download(ctx, req, opts)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	records, err := ReadRecords(l.project)
+	if err != nil || len(records) != 2 || len(lock.Builds) != 2 {
+		l.t.Fatalf("%d builds, %d records, %v", len(lock.Builds), len(records), err)
+	}
+	for i, b := range records {
+		if lock.Builds[i].DebugSource != b.DebugSource {
+			l.t.Errorf("the lock says %s, the record %s", lock.Builds[i].DebugSource, b.DebugSource)
+		}
+	}
+	return log.String(), records
+}
+
+// known is what a record knows of libone.
+type known struct{ private, variable, prototype, absent bool }
+
+func knows(b *elfinfo.Build) (k known) {
+	if f, err := b.Function("hidden_one"); err == nil {
+		k.private = true
+		k.prototype = f.Prototype == "int hidden_one(const pair_type *p)"
+	}
+	_, err := b.Variable("secret_one")
+	k.variable = err == nil
+	k.absent = slices.Contains(b.Absent, "nowhere")
+	return k
+}
+
+// Each source in its turn, with what a distribution's own tools make.
+func TestDebugSources(t *testing.T) {
+	d := pair(t)
+	flip := func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
+	full := known{private: true, variable: true, prototype: true, absent: true}
+	untyped := known{private: true, variable: true, absent: true}
+	unlinked := without(d.debugged, ".build-id")
+	for _, tt := range []struct {
+		name               string
+		packaged, debugged []rpmpack.RPMFile
+		source             elfinfo.DebugSource
+		want               known
+		log                string
+	}{
+		{"by build-id", d.packaged, d.debugged, elfinfo.DebugPackage, full, ""},
+		{"dwz's file is missing", d.packaged, without(d.debugged, ".dwz/"), elfinfo.DebugPackage, untyped, "dwz"},
+		{"dwz's file is another", d.packaged, changed(d.debugged, ".dwz/", damageID), elfinfo.DebugPackage, untyped, "not the file that dwz"},
+		{"by name and CRC", d.packaged, unlinked, elfinfo.DebugByName, full, ""},
+		{"another CRC", d.packaged, changed(unlinked, "/usr/lib64/", flip), elfinfo.DebugMini, known{private: true}, "CRC-32"},
+		{"beside the library", slices.Concat(d.packaged, beside(unlinked)), nil, elfinfo.DebugByName, untyped, "dwz"},
+		{"minidebuginfo", d.packaged, nil, elfinfo.DebugMini, known{private: true}, "only minidebuginfo"},
+		{"nothing", changed(d.packaged, "/lib64/", unnamed), nil, elfinfo.DebugNone, known{}, "no debug symbols"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := pairLab(t, tt.packaged, tt.debugged)
+			log, records := l.recordPair(l.pairRequest(pairNames...))
+			for _, b := range records {
+				if b.DebugSource != tt.source {
+					t.Errorf("%s: source %s, want %s\n%s", b.Soname, b.DebugSource, tt.source, log)
+				}
+			}
+			if have := knows(records[0]); have != tt.want {
+				t.Errorf("known: %+v, want %+v\n%s", have, tt.want, log)
+			}
+			if !strings.Contains(log, tt.log) || tt.log == "" && strings.Contains(log, "WARN") {
+				t.Errorf("log: %q", log)
+			}
+		})
+	}
+}
+
+// damageID changes the build-id of a file, which follows its note's owner.
+func damageID(b []byte) []byte {
+	b[bytes.Index(b, []byte("GNU\x00"))+4] ^= 1
+	return b
+}
+
+// unnamed hides the sections that lead to debug symbols.
+func unnamed(b []byte) []byte {
+	for _, name := range []string{".gnu_debuglink", ".gnu_debugdata"} {
+		b = bytes.ReplaceAll(b, []byte(name), []byte(strings.Replace(name, "gnu", "xxx", 1)))
+	}
+	return b
+}
+
+// beside moves debug files into the folder of the libraries.
+func beside(files []rpmpack.RPMFile) (out []rpmpack.RPMFile) {
+	for _, f := range without(without(files, ".dwz/"), "/usr/src") {
+		f.Name = strings.TrimPrefix(f.Name, debugRoot)
+		out = append(out, f)
+	}
+	return out
+}
+
+// A file with the right build-id and other code is no debug file of the library, whoever signed it.
+func TestDebugFileWithBorrowedBuildID(t *testing.T) {
+	l := newLab(t)
+	c, other := compile(t, "1.9"), compile(t, "12345678901")
+	l.pkg("demo", "1.9", l.key, libraryFiles(c)...)
+	c.debug = bytes.ReplaceAll(other.debug, unhex(t, other.buildID), unhex(t, c.buildID))
+	l.pkg("demo-debuginfo", "1.9", l.key, debugFiles(c)...)
+	l.index()
+	if lock, err := Download(ctx, l.request("hidden"), l.options()); !errors.Is(err, elfinfo.ErrBuildID) || lock != nil {
+		t.Errorf("%v, %v; want ErrBuildID", lock, err)
+	}
+}
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
