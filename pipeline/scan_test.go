@@ -22,7 +22,7 @@ type shippedBuild struct {
 
 func (s shippedBuild) record() *elfinfo.Build {
 	b := &elfinfo.Build{NEVRA: s.nevra, Package: "zlib", Arch: "x86_64", Soname: "libz.so.1", Library: "/lib64/libz.so.1",
-		BuildID: elfinfo.BuildID(fmt.Sprintf("%x", sha256.Sum256([]byte(s.nevra)))),
+		BuildID:   elfinfo.BuildID(fmt.Sprintf("%x", sha256.Sum256([]byte(s.nevra)))),
 		Functions: map[string][]elfinfo.Function{"inflate": {{Code: s.code}}}}
 	if s.code == "-" {
 		b.Functions, b.Absent = nil, []string{"inflate"}
