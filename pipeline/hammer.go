@@ -159,7 +159,7 @@ func (h *hammerer) await(ctx context.Context, p *program, done func(thread int) 
 		select {
 		case <-tick.C:
 		case <-p.exited:
-			return p.ended()
+			return fmt.Errorf("%s has not come back", hammerFunction)
 		case <-ctx.Done():
 			return fmt.Errorf("thread %d has not come back from %s: %w", i+1, hammerFunction, context.Cause(ctx))
 		}

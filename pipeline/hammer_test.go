@@ -66,7 +66,7 @@ func TestHammer(t *testing.T) {
 		timeout    time.Duration
 	}{
 		{name: "good", body: good},
-		{name: "not for threads", body: notForThreads, step: StepApply + StepPatched, reason: "signal: "},
+		{name: "not for threads", body: notForThreads, step: StepApply + StepPatched, reason: "the program: signal: "},
 		{name: "wrong at times", body: wrongAtTimes, step: StepPatched + StepApply + StepRevert + StepRestore, reason: `lpbuild_hammer: "broken <&\n"`},
 		{name: "hangs", body: hangs, step: StepPatched, reason: "has not come back from lpbuild_hammer: not finished after 6s", timeout: 6 * time.Second},
 	}
@@ -109,7 +109,7 @@ func testBody(t *testing.T, lib *greet, body, more string, opts TestOptions) Row
 		t.Fatal(err)
 	}
 	row := madeRow(t, patch, lib.build)
-	job := testJob{row: &row, patch: patch, build: lib.build, store: lib, out: filepath.Join(t.TempDir(), "prog")}
+	job := testJob{row: &row, patch: patch, build: lib.build, store: lib, out: filepath.Join(t.TempDir(), "prog"), log: new(testLog)}
 	job.run(t.Context(), opts)
 	return row
 }

@@ -157,12 +157,14 @@ func (t *tail) suffix() string {
 	return ": " + text
 }
 
-// ended is how the program ended, nil if it still runs.
-func (p *program) ended() error {
-	select {
-	case <-p.exited:
-	default:
-		return nil
+// died is how the program ended if it did so by itself, nil if it was killed
+// with SIGKILL, as stop does. Precondition: stop has returned.
+func (p *program) died() error {
+	var exit *exec.ExitError
+	if errors.As(p.err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+			return nil
+		}
 	}
 	if p.err != nil {
 		return fmt.Errorf("the program: %w%s", p.err, p.stderr.suffix())

@@ -47,6 +47,8 @@ type Row struct {
 	Reason string `json:"reason,omitempty"`
 	// Warnings are lines for the author of the patch that stop nothing.
 	Warnings []string `json:"warnings,omitempty"`
+	// Group names the builds with the same code in what the patch replaces.
+	Group string `json:"group,omitempty"`
 	// What follows is for Test only. Seconds is how long it took,
 	// StoppedMicroseconds how long the process was stopped at most, the other the
 	// median over all rounds.

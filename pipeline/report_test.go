@@ -1,13 +1,8 @@
 package pipeline
 
 import (
-	"encoding/xml"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
@@ -63,41 +58,5 @@ func TestReasonDoesNotRepeatTheRow(t *testing.T) {
 	r := failedRow("p", "a-1-1.x86_64", errors.New("a-1-1.x86_64: libx.so: too short"))
 	if r.Reason != "too short" {
 		t.Errorf("reason %q", r.Reason)
-	}
-}
-
-func TestWriteJUnit(t *testing.T) {
-	t.Parallel()
-	failed := failedRow("b", "n-2", &TestError{Step: StepApply, Err: errors.New("BUSY <&\x00"), Seen: `"a" ×2`})
-	failed.Step = StepApply
-	r := Report{Rows: []Row{
-		{Patch: "a", NEVRA: "n-1", Soname: "l", BuildID: "11", Result: Passed, Seconds: 0.5},
-		{Patch: "a", NEVRA: "n-2", Soname: "l", BuildID: "22", Result: Skipped, Reason: "no test.c"},
-		failed,
-	}}
-	file := filepath.Join(t.TempDir(), "sub", "j.xml")
-	if err := r.WriteJUnit(file); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got junitSuites
-	if err := xml.Unmarshal(data, &got); err != nil {
-		t.Fatalf("%v\n%s", err, data)
-	}
-	got.XMLName = xml.Name{}
-	want := junitSuites{Suites: []junitSuite{
-		{Name: "a", Tests: 2, Skipped: 1, Time: "0.500", Cases: []junitCase{
-			{Class: "a", Name: "n-1 l 11", Time: "0.500"},
-			{Class: "a", Name: "n-2 l 22", Time: "0.000", Skipped: &junitMessage{Message: "no test.c"}},
-		}},
-		{Name: "b", Tests: 1, Failures: 1, Time: "0.000", Cases: []junitCase{
-			{Class: "b", Name: "n-2 libx.so ", Time: "0.000", Failure: &junitMessage{Type: "apply", Message: "BUSY <&\ufffd; seen: \"a\" ×2"}},
-		}},
-	}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
 	}
 }

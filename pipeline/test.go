@@ -78,9 +78,15 @@ type TestOptions struct {
 	Timeout time.Duration
 }
 
+// Interrupted is the reason of a row that was Skipped as ctx was done.
+const Interrupted = "interrupted"
+
 // Test makes the containers and tries each one on a process that runs that very
 // build: old behaviour, apply, new behaviour, revert, old behaviour. A patch
 // without test.c is a row with Skipped. No process outlives the call.
+//
+// If ctx ends once the containers are there, the report comes with the error:
+// rows that were not tried to the end are Skipped, with the reason Interrupted.
 func (p *Project) Test(ctx context.Context, opts TestOptions) (*Report, error) {
 	opts.setDefaults()
 	store, err := openStore(opts.Store)
@@ -135,6 +141,7 @@ type testJob struct {
 	build *elfinfo.Build
 	store libraries
 	out   string // the path of the test program
+	log   *testLog
 }
 
 // libraries is where the libraries of a build are, unpacked.
@@ -156,7 +163,7 @@ func (p *Project) testJobs(report *Report, store libraries, work string) ([]test
 		for _, build := range targets(patch, records) {
 			jobs = append(jobs, testJob{
 				row: &report.Rows[row], patch: patch, build: build, store: store,
-				out: filepath.Join(work, fmt.Sprintf("%d", row), patch.Name),
+				out: filepath.Join(work, fmt.Sprintf("%d", row), patch.Name), log: new(testLog),
 			})
 			row++
 		}
@@ -164,12 +171,15 @@ func (p *Project) testJobs(report *Report, store libraries, work string) ([]test
 	return jobs, nil
 }
 
-// run tests one row and notes the result in it.
+// run tests one row and notes the result in it. When ctx ends, the row is
+// Skipped: what was seen until then proves nothing either way.
 func (j *testJob) run(ctx context.Context, opts TestOptions) {
 	task := opts.task(fmt.Sprintf("test %s %s", j.patch.Name, j.build.NEVRA), int64(stepsOnce+stepsOfRound*opts.Rounds))
 	began := time.Now()
+	j.log.began = began
 	var err error
 	switch {
+	case ctx.Err() != nil:
 	case j.row.Result == Failed:
 		err = &TestError{Step: StepBuild, Err: j.row.Err}
 	case j.row.Result == NotConcerned:
@@ -181,20 +191,32 @@ func (j *testJob) run(ctx context.Context, opts TestOptions) {
 		return
 	default:
 		ctx, cancel := context.WithTimeoutCause(ctx, opts.Timeout, fmt.Errorf("not finished after %s", opts.Timeout))
-		defer cancel()
 		err = j.try(ctx, opts, func() { task.Add(1) })
+		cancel()
 	}
 	j.row.Seconds = time.Since(began).Seconds()
 	j.row.sumUp()
+	if ctx.Err() != nil {
+		j.row.Result, j.row.Reason = Skipped, Interrupted
+		task.Done(ctx.Err())
+		return
+	}
 	j.row.Result = Passed
 	if err != nil {
-		j.row.fail(err)
-		var te *TestError
-		if errors.As(err, &te) {
-			j.row.Step = te.Step
-		}
+		j.failed(err)
 	}
 	task.Done(err)
+}
+
+// failed notes the step that failed and the log.
+func (j *testJob) failed(err error) {
+	j.row.fail(err)
+	var te *TestError
+	if errors.As(err, &te) {
+		j.row.Step = te.Step
+	}
+	j.log.line("%s: %s", j.row.Step, j.row.Reason)
+	j.row.Log = j.log.String()
 }
 
 // loader is the name of glibc's dynamic loader for x86-64 (psABI 5.2.1), hostLoader its path.

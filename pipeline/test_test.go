@@ -70,7 +70,7 @@ func TestTrial(t *testing.T) {
 				target = tt.containerFor
 			}
 			row := madeRow(t, patch, target)
-			job := testJob{row: &row, patch: patch, build: lib.build, store: lib, out: filepath.Join(t.TempDir(), "prog")}
+			job := testJob{row: &row, patch: patch, build: lib.build, store: lib, out: filepath.Join(t.TempDir(), "prog"), log: new(testLog)}
 			job.run(t.Context(), TestOptions{Rounds: 2, Timeout: cmp.Or(tt.timeout, time.Minute)})
 			if tt.step == "" {
 				if row.Result != Passed || row.Reason != "" || row.Seconds <= 0 || row.StoppedMicroseconds <= 0 {

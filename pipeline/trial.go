@@ -21,16 +21,18 @@ func (j *testJob) try(ctx context.Context, opts TestOptions, done func()) error 
 	if err != nil {
 		return &TestError{Step: StepBuild, Err: err}
 	}
+	j.log.line("%s: done", StepBuild)
 	done()
 	t := &trial{
 		testJob: j, argv: argv, env: env, containers: []*livepatch.Container{container},
-		injector: injector.New(injector.Options{Log: opts.Log, Restore: true}),
+		injector: injector.New(injector.Options{Log: j.log.logger(opts.Log), Restore: true}),
 	}
 	defer t.stop()
 	for _, step := range t.steps(opts.Rounds) {
 		if err := step.do(ctx); err != nil {
-			return &TestError{Step: step.name, Round: t.round, Seen: t.seen(), Err: err}
+			return &TestError{Step: step.name, Round: t.round, Seen: t.seen(), Err: t.blame(step.name, err)}
 		}
+		j.log.line("%s, round %d: done; seen so far: %s", step.name, t.round, t.seen())
 		done()
 	}
 	return nil
@@ -85,14 +87,31 @@ func (t *trial) start(ctx context.Context) error {
 	return err
 }
 
-// stop kills the program if it runs.
+// stop kills the program if it runs, and logs what it wrote to standard error.
 func (t *trial) stop() {
 	if t.program != nil {
 		t.program.stop()
+		if text := t.program.stderr.suffix(); text != "" {
+			t.log.line("standard error%s", text)
+		}
 	}
 	if t.hammer != nil {
 		t.hammer.close()
 	}
+}
+
+// blame ends the program after a step has failed. If it had ended before that
+// by itself, by a crash say, this comes first: what the step met may be no more
+// than a consequence.
+func (t *trial) blame(step string, err error) error {
+	if t.program == nil || step == StepExit {
+		return err
+	}
+	t.program.stop()
+	if died := t.program.died(); died != nil {
+		return fmt.Errorf("%w; %w", died, err)
+	}
+	return err
 }
 
 func (t *trial) seen() string {
@@ -107,7 +126,7 @@ func (t *trial) started(ctx context.Context) (err error) {
 		return err
 	}
 	if t.old, err = t.program.said.settle(ctx, 1); err != nil {
-		return errors.Join(err, t.program.ended())
+		return err
 	}
 	if want := t.patch.Expect.Before; want != "" && t.old != want {
 		return fmt.Errorf("the answer is %q, expected before: %q", t.old, want)
@@ -150,11 +169,11 @@ func (t *trial) operate(ctx context.Context, do operation, want injector.Word) (
 	}
 	results, err := do(ctx, injector.Selection{PIDs: []int{t.program.pid}}, t.containers)
 	if err != nil {
-		return injector.Result{}, errors.Join(err, t.program.ended())
+		return injector.Result{}, err
 	}
 	result, err := t.one(results, want)
 	if err != nil {
-		return result, errors.Join(err, t.program.ended())
+		return result, err
 	}
 	return result, t.observed.undisturbed()
 }
@@ -172,7 +191,7 @@ func (t *trial) apply(ctx context.Context) error {
 func (t *trial) patched(ctx context.Context) error {
 	answer, err := t.program.said.settle(ctx, 2*t.round)
 	if err != nil {
-		return errors.Join(err, t.program.ended())
+		return err
 	}
 	if want := t.patch.Expect.After; want != "" && answer != want {
 		return fmt.Errorf("the answer is %q, expected after: %q", answer, want)
@@ -199,7 +218,7 @@ func (t *trial) revert(ctx context.Context) error {
 func (t *trial) restored(ctx context.Context) error {
 	answer, err := t.program.said.settle(ctx, 2*t.round+1)
 	if err != nil {
-		return errors.Join(err, t.program.ended())
+		return err
 	}
 	if answer != t.old {
 		return fmt.Errorf("the answer is %q, it was %q before", answer, t.old)

@@ -49,8 +49,17 @@ func (s *session) report(r *pipeline.Report, err error) error {
 		return err
 	}
 	s.progress.wait()
+	s.warn(r.Rows)
+	if err := s.printRows(r.Rows); err != nil {
+		return err
+	}
+	return r.Err()
+}
+
+// warn prints the warnings of rows, each once.
+func (s *session) warn(rows []pipeline.Row) {
 	warned := make(map[string]bool)
-	for _, row := range r.Rows {
+	for _, row := range rows {
 		for _, w := range row.Warnings {
 			if !warned[w] {
 				cli.Warning(s.App.ErrWriter, w)
@@ -58,10 +67,6 @@ func (s *session) report(r *pipeline.Report, err error) error {
 			}
 		}
 	}
-	if err := s.printRows(r.Rows); err != nil {
-		return err
-	}
-	return r.Err()
 }
 
 func (s *session) printRows(rows []pipeline.Row) error {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -34,6 +36,7 @@ has the build-id of the record. Needs the unpacked libraries that download keeps
 trace processes.`,
 		Flags: []urfave.Flag{
 			&urfave.PathFlag{Name: "junit", Usage: "also write the results as JUnit XML to `FILE`"},
+			&urfave.PathFlag{Name: "html", Usage: "also write the results as one self-contained page to `FILE`"},
 			&urfave.IntFlag{Name: "rounds", Value: pipeline.DefaultRounds, Usage: "apply and revert each live patch `N` times"},
 			&urfave.DurationFlag{Name: "timeout", Value: 30 * time.Second, Usage: "`TIME` for one build"},
 		},
@@ -52,12 +55,69 @@ func runTest(s *session) error {
 		Rounds:  s.Int("rounds"),
 		Timeout: s.Duration("timeout"),
 	})
+	if report == nil {
+		return err
+	}
+	s.progress.wait()
+	if files := s.writeReports(report); files != nil {
+		return errors.Join(err, files)
+	}
+	if err != nil { // interrupted: what there is of a report is in the files
+		return err
+	}
+	s.warn(report.Rows)
+	if s.Bool("json") {
+		err = s.printRows(report.Rows)
+	} else {
+		err = s.printTest(report)
+	}
+	return errors.Join(err, report.Err())
+}
+
+// writeReports writes the files that --junit and --html name.
+func (s *session) writeReports(report *pipeline.Report) error {
+	junit, html := s.Path("junit"), s.Path("html")
+	if junit == "" && html == "" {
+		return nil
+	}
+	about, err := s.project.About()
 	if err != nil {
 		return err
 	}
-	var junit error
-	if file := s.Path("junit"); file != "" {
-		junit = report.WriteJUnit(file)
+	if junit != "" {
+		err = report.WriteJUnit(junit, about)
 	}
-	return errors.Join(s.report(report, nil), junit)
+	if html != "" {
+		err = errors.Join(err, report.WriteHTML(html, about))
+	}
+	return err
+}
+
+// manyRows is how many rows of a table a person still reads.
+const manyRows = 50
+
+// printTest prints what failed last of all, above one line for each live patch.
+// Of very many rows only those are printed that want to be read.
+func (s *session) printTest(report *pipeline.Report) error {
+	rank := func(r pipeline.Row) int {
+		return slices.Index([]pipeline.Result{pipeline.NotConcerned, pipeline.Skipped, pipeline.Failed}, r.Result)
+	}
+	rows := slices.Clone(report.Rows)
+	slices.SortStableFunc(rows, func(a, b pipeline.Row) int { return rank(a) - rank(b) })
+	if len(rows) > manyRows {
+		rows = slices.DeleteFunc(rows, func(r pipeline.Row) bool {
+			return r.Result == pipeline.Passed || r.Result == pipeline.NotConcerned
+		})
+	}
+	if len(rows) > 0 {
+		if err := s.printRows(rows); err != nil {
+			return err
+		}
+	}
+	for _, sum := range report.Summary() {
+		if _, err := fmt.Fprintln(s.App.Writer, sum); err != nil {
+			return err
+		}
+	}
+	return nil
 }
