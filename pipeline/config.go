@@ -36,8 +36,9 @@ type Config struct {
 	Repositories []Repository `yaml:"repositories"`
 	// Support says until when a build gets live patches (default: for ever).
 	Support Support `yaml:"support"`
-	// Patches names folders below livepatches/ (default: all of them).
-	Patches []string `yaml:"patches"`
+	// Patches are folders below livepatches/ (default: all of them), with what
+	// they are for.
+	Patches []PatchConfig `yaml:"patches"`
 	// Requires are further requirements of the RPM, in RPM's own syntax.
 	Requires []string `yaml:"requires"`
 	// Expect holds, by live patch, what its test program prints.
@@ -136,9 +137,7 @@ func (c *Config) validate(k checker) error {
 	}
 	c.validateRepositories(&k)
 	c.validateSupport(&k)
-	for i, p := range c.Patches {
-		k.match(nameShape, p, "patches", i)
-	}
+	c.validatePatches(&k)
 	for _, text := range []struct{ key, value string }{{"summary", c.Summary}, {"license", c.License}, {"url", c.URL}} {
 		if strings.ContainsAny(text.value, "\n\r") {
 			k.add(text.key+": more than one line", text.key)

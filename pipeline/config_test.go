@@ -50,11 +50,11 @@ func TestParseConfig(t *testing.T) {
 			{Name: "rpms", Product: "rpms", URL: "rpms", Priority: 7},
 		},
 		Support:  Support{Window: Span{Months: 13}, Warn: Span{Days: 30}},
-		Patches:  []string{"malloc"},
+		Patches:  []PatchConfig{{Name: "malloc"}},
 		Requires: []string{"bash >= 4"},
 		Expect:   map[string]Expect{"malloc": {Before: "plain", After: "patched"}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, sameRange); diff != "" {
 		t.Error(diff)
 	}
 }

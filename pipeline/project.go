@@ -42,6 +42,8 @@ type Project struct {
 // A Patch is one live patch of a project.
 type Patch struct {
 	builder.Patch
+	// Config is what lpbuild.yaml says of it.
+	Config PatchConfig
 	// Description is the description as written in NAME.in.
 	Description *livepatch.Description
 	// Test is the path of test.c, "" if the patch has none.
@@ -91,9 +93,12 @@ func Load(dir string) (*Project, error) {
 // patchNames is what the project file lists, or every folder below livepatches/.
 func (p *Project) patchNames() ([]string, error) {
 	if len(p.Config.Patches) > 0 {
-		names := slices.Clone(p.Config.Patches)
+		var names []string
+		for _, patch := range p.Config.Patches {
+			names = append(names, patch.Name)
+		}
 		slices.Sort(names)
-		return slices.Compact(names), nil
+		return names, nil
 	}
 	entries, err := os.ReadDir(filepath.Join(p.Dir, PatchesDir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -113,14 +118,13 @@ func (p *Project) patchNames() ([]string, error) {
 func (p *Project) loadPatch(name string) (Patch, error) {
 	dir := filepath.Join(p.Dir, PatchesDir, name)
 	patch := Patch{
-		Patch: builder.Patch{
-			Name:     name,
-			Dir:      dir,
-			Sources:  []string{filepath.Join(dir, name+".c")},
-			Template: filepath.Join(dir, name+".in"),
-		},
+		Patch:  builder.Patch{Name: name, Dir: dir, Template: filepath.Join(dir, name+".in")},
+		Config: p.patchConfig(name),
 		Test:   filepath.Join(dir, "test.c"),
 		Expect: p.Expect[name],
+	}
+	if err := patch.findSources(); err != nil {
+		return patch, err
 	}
 	for _, file := range append(slices.Clone(patch.Sources), patch.Template) {
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
@@ -140,24 +144,45 @@ func (p *Project) loadPatch(name string) (Patch, error) {
 	return patch, err
 }
 
-// Select narrows the project to the live patches of those names; no names mean all.
+// findSources finds NAME.c, or NAME with the extension of a C++ file, and adds
+// the other sources.
+func (p *Patch) findSources() error {
+	for _, ext := range sourceExtensions {
+		file := filepath.Join(p.Dir, p.Name+ext)
+		if _, err := os.Stat(file); err == nil {
+			p.Sources = append(p.Sources, file)
+		}
+	}
+	switch len(p.Sources) {
+	case 0:
+		p.Sources = []string{filepath.Join(p.Dir, p.Name+".c")} // for the message
+	case 1:
+	default:
+		return fmt.Errorf("%s: both %s and %s: %w", filepath.Join(PatchesDir, p.Name),
+			filepath.Base(p.Sources[0]), filepath.Base(p.Sources[1]), ErrNoPatch)
+	}
+	for _, name := range p.Config.Sources {
+		if file := filepath.Join(p.Dir, name); !slices.Contains(p.Sources, file) {
+			p.Sources = append(p.Sources, file)
+		}
+	}
+	return nil
+}
+
+// Select narrows the project to the live patches of those names; no names mean
+// all. Their order stays that of the names in the project.
 func (p *Project) Select(names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	var selected []Patch
 	for _, name := range names {
-		if slices.ContainsFunc(selected, func(q Patch) bool { return q.Name == name }) {
-			continue
-		}
-		i := slices.IndexFunc(p.Patches, func(q Patch) bool { return q.Name == name })
-		if i < 0 {
+		if !slices.ContainsFunc(p.Patches, func(q Patch) bool { return q.Name == name }) {
 			return fmt.Errorf("%s: %w", filepath.Join(PatchesDir, name), ErrNoPatch)
 		}
-		selected = append(selected, p.Patches[i])
 	}
-	p.selected = len(selected) < len(p.Patches)
-	p.Patches = selected
+	all := len(p.Patches)
+	p.Patches = slices.DeleteFunc(slices.Clone(p.Patches), func(q Patch) bool { return !slices.Contains(names, q.Name) })
+	p.selected = len(p.Patches) < all
 	return nil
 }
 

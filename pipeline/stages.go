@@ -157,6 +157,7 @@ func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts 
 	if err != nil {
 		return nil, err
 	}
+	concern := p.NewConcern(records)
 	var patches []builder.Patch
 	rows := 0
 	for _, patch := range p.Patches {
@@ -165,7 +166,9 @@ func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts 
 			return nil, fmt.Errorf("%s: no record of a build of %s: %w", patch.Description.File, patch.Description.Target, ErrNoRecords)
 		}
 		rows += n
-		patches = append(patches, patch.Patch)
+		made := patch.Patch
+		made.Select = func(b *elfinfo.Build) (builder.Selection, error) { return concern.selection(patch, b) }
+		patches = append(patches, made)
 	}
 	task := opts.task(stage+" "+p.Name, int64(rows))
 	outcomes, err := build(ctx, patches, records, p.builderOptions(opts, records, task))
