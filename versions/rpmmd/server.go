@@ -34,36 +34,51 @@ type client struct {
 	netrc      func() (*netrc, error)
 }
 
+// configure notes an address of the network, and the credentials for it.
+func (c *client) configure(address string) error {
+	if !strings.Contains(address, "://") {
+		return nil
+	}
+	u, err := parseAddress(address)
+	if err != nil || u.Scheme == "file" {
+		return err
+	}
+	c.configured = u
+	if c.opts.Offline {
+		return nil
+	}
+	c.access, err = environment(c.name)
+	c.access.hide(&c.network.secrets)
+	return err
+}
+
 // newClient reads credentials and authorities.
 func newClient(src Source, opts Options) (*client, error) {
 	c := &client{name: src.Name, opts: opts, network: opts.network(), netrc: sync.OnceValues(readNetrc)}
-	address := src.address()
-	if !strings.Contains(address, "://") {
-		return c, nil
-	}
-	u, err := parseAddress(address)
-	if err != nil || u.Scheme == "file" || opts.Offline {
+	if err := c.configure(src.address()); err != nil || opts.Offline {
 		return c, err
 	}
-	c.configured = u
-	if c.access, err = environment(src.Name); err != nil {
-		return nil, err
-	}
-	c.access.hide(&c.network.secrets)
-	home, away := c.network.newTransport(), c.network.newTransport()
-	c.home, c.away = home, away
-	var only, all *x509.CertPool
-	if src.CA != "" {
-		if only, all, err = authorities(src.CA); err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
+	return c, c.connect(src.CA)
+}
+
+// connect prepares connections to the configured server and to others. TLS is
+// always checked.
+func (c *client) connect(ca string) error {
+	var only, all *x509.CertPool // nil is the system's
+	if ca != "" {
+		var err error
+		if only, all, err = authorities(ca); err != nil {
+			return fmt.Errorf("ca: %w", err)
 		}
 	}
+	home, away := c.network.newTransport(), c.network.newTransport()
 	home.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: only}
 	away.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: all}
 	if c.access.certificate != nil {
 		home.TLSClientConfig.Certificates = []tls.Certificate{*c.access.certificate}
 	}
-	return c, nil
+	c.home, c.away = home, away
+	return nil
 }
 
 // log hides secrets.
