@@ -2,9 +2,19 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "answer.h"
+
+/* Called by threads of lpbuild's while the patch is applied and reverted. */
+const char *lpbuild_hammer(void)
+{
+	static _Thread_local char text[100];
+
+	answer(text, sizeof text);
+	return strncmp(text, "broken", 6) == 0 ? text : NULL;
+}
 
 int main(void)
 {
