@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/livepatch"
 	"github.com/lpbuild/lpbuild/versions"
 )
 
@@ -102,7 +103,10 @@ func TestConcern(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &Project{Config: *config}
-	patch := Patch{Config: config.Patches[1]}
+	patch := Patch{
+		Config:      config.Patches[1],
+		Description: &livepatch.Description{Target: "libssl.so.3", Comments: []string{" CVE-2024-5535"}},
+	}
 	for nevra, want := range map[string]struct {
 		apart   bool
 		defines string
@@ -112,7 +116,8 @@ func TestConcern(t *testing.T) {
 		"libopenssl3-1:3.0.15-1.x86_64": {apart: true},
 		"libopenssl3-1:1.1.1-1.x86_64":  {apart: true},
 	} {
-		s, err := p.NewConcern(nil).selection(patch, &elfinfo.Build{NEVRA: nevra})
+		b := &elfinfo.Build{NEVRA: nevra, Soname: "libssl.so.3"}
+		s, err := p.NewConcern([]*elfinfo.Build{b}).selection(patch, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,6 +127,25 @@ func TestConcern(t *testing.T) {
 		if want.apart && !strings.Contains(s.Apart, ">= 3.0, < 3.0.15") {
 			t.Errorf("%s: the reason %q does not name the range", nevra, s.Apart)
 		}
+	}
+}
+
+// TestUnlessFixed: a build whose changelog names the fix is left out, if the
+// project says so.
+func TestUnlessFixed(t *testing.T) {
+	t.Parallel()
+	patch := Patch{Description: &livepatch.Description{Target: "libssl.so.3", Comments: []string{" CVE-2024-5535"}}}
+	b := &elfinfo.Build{NEVRA: "libopenssl3-3.0.2-1.x86_64", Soname: "libssl.so.3", Changelog: &elfinfo.Changelog{
+		Entries:  make([]byte, elfinfo.ChangelogMark),
+		Mentions: []elfinfo.Mention{{CVE: "CVE-2024-5535", Text: "- CVE-2024-5535: fix it"}},
+	}}
+	concern := (&Project{}).NewConcern([]*elfinfo.Build{b})
+	if reason := concern.Apart(patch, b); reason != "" {
+		t.Errorf("without unless_fixed: %s", reason)
+	}
+	patch.Config.UnlessFixed = true
+	if reason := concern.Apart(patch, b); !strings.HasPrefix(reason, "fixed already: CVE-2024-5535") {
+		t.Errorf("with unless_fixed: %q", reason)
 	}
 }
 
