@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -249,6 +250,67 @@ int main(void)
 	p.refused(interrupted, was)
 	if rest, err := io.ReadAll(up.file); err != nil || len(rest) > 0 { // ends when nobody has it open for writing
 		t.Errorf("%q, %v", rest, err)
+	}
+}
+
+// TestInterruptTestReports: the reports have what was tried before, and say of
+// the rest that it was not.
+func TestInterruptTestReports(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	up := l.fifo("up", os.O_RDONLY)
+	writeFile(t, l.project+"/livepatches/greet/test.c", fmt.Sprintf(`
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+const char *greet(void);
+const char *lpbuild_hammer(void) { greet(); return NULL; }
+int main(void)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	char byte;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (strcmp(greet(), "greet 1.0") != 0) {
+		open(%q, O_WRONLY);
+		for (;;)
+			pause();
+	}
+	do
+		puts(greet());
+	while (poll(&in, 1, 5) <= 0 || read(STDIN_FILENO, &byte, 1) > 0);
+	return 0;
+}
+`, up.name))
+	l.must("lpbuild", "download")
+	l.must("lpbuild", "make")
+	was := l.snapshot()
+	junit, html := filepath.Join(t.TempDir(), "junit.xml"), filepath.Join(t.TempDir(), "report.html")
+	p := l.start(nil, "lpbuild", "-j", "1", "test", "--junit", junit, "--html", html)
+	p.await(up.opened)
+	p.interrupt()
+	p.refused(interrupted, was)
+	if rest, err := io.ReadAll(up.file); err != nil || len(rest) > 0 {
+		t.Errorf("%q, %v", rest, err)
+	}
+	var suites struct {
+		Suite struct {
+			Tests    int `xml:"tests,attr"`
+			Failures int `xml:"failures,attr"`
+			Skipped  int `xml:"skipped,attr"`
+		} `xml:"testsuite"`
+	}
+	if err := xml.Unmarshal(readFile(t, junit), &suites); err != nil {
+		t.Fatal(err)
+	}
+	if s := suites.Suite; s.Tests < 2 || s.Failures != 0 || s.Skipped != s.Tests-1 {
+		t.Errorf("%+v: one build was tested\n%s", s, readFile(t, junit))
+	}
+	page := string(readFile(t, html))
+	if n := strings.Count(page, `<td class="passed">`); n != 1 || !strings.Contains(page, "the run was interrupted") {
+		t.Errorf("%d cells passed\n%s", n, page)
 	}
 }
 
