@@ -21,7 +21,7 @@ func TestProgramsForShippedBuilds(t *testing.T) {
 	}
 	project, store := t.TempDir(), t.TempDir()
 	_, err = versions.Download(t.Context(), versions.Request{
-		Package: "glibc", DebugPackage: "glibc-debuginfo", Arches: []string{"x86_64"}, Libraries: []string{"/lib64/libc.so.6"},
+		Packages: []string{"glibc"}, Arches: []string{"x86_64"}, Libraries: []string{"/lib64/libc.so.6"},
 		Repositories: []versions.Repository{{Name: "fixture", URL: "file://" + repo.Dir, Keys: []string{repo.KeyFile}}},
 		ProjectDir:   project,
 	}, versions.Options{Store: store})

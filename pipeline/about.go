@@ -24,7 +24,7 @@ func (p *Project) About() (About, error) {
 		return About{}, err
 	}
 	t, err := dist.SourceDate(newest(records))
-	return About{Name: p.Name, Version: p.Version, Package: p.Package, Time: t}, err
+	return About{Name: p.Name, Version: p.Version, Package: p.Package.String(), Time: t}, err
 }
 
 // timestamp is Time as ISO 8601 without a zone, as JUnit wants it.

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lpbuild/lpbuild/versions"
 )
 
 // Config is the content of lpbuild.yaml.
@@ -23,10 +25,14 @@ type Config struct {
 	Description string `yaml:"description"`
 	License     string `yaml:"license"`
 	URL         string `yaml:"url"`
-	// Package ships the libraries, DebugPackage (default: Package-debuginfo)
-	// their debug symbols.
-	Package      string `yaml:"package"`
-	DebugPackage string `yaml:"debug_package"`
+	// Package ships the libraries: one package, or several where the name has
+	// changed or each library has its own. DebugPackage (default: Package-debuginfo
+	// of each) are those of their debug symbols.
+	Package      Names `yaml:"package"`
+	DebugPackage Names `yaml:"debug_package"`
+	// Debuginfod are URLs of debuginfod servers, for debug symbols that no
+	// package has; versions.DebuginfodURLs stands for those of the environment.
+	Debuginfod []string `yaml:"debuginfod"`
 	// Libraries are the absolute paths of the target libraries in the package;
 	// path.Match patterns are allowed.
 	Libraries []string `yaml:"libraries"`
@@ -95,14 +101,16 @@ func ParseConfig(file string, src []byte) (*Config, error) {
 }
 
 func (c *Config) setDefaults() {
-	if c.DebugPackage == "" && c.Package != "" {
-		c.DebugPackage = c.Package + "-debuginfo"
+	if len(c.DebugPackage) == 0 {
+		for _, name := range c.Package {
+			c.DebugPackage = append(c.DebugPackage, name+"-debuginfo")
+		}
 	}
 	if len(c.Arches) == 0 {
 		c.Arches = []string{"x86_64"}
 	}
 	if c.Summary == "" {
-		c.Summary = "Live patches for " + c.Package
+		c.Summary = "Live patches for " + c.Package.String()
 	}
 	for i := range c.Repositories {
 		c.Repositories[i].setDefaults()
@@ -121,7 +129,13 @@ var supportedArches = []string{"x86_64"}
 func (c *Config) validate(k checker) error {
 	k.match(nameShape, c.Name, "name")
 	k.match(versionShape, c.Version, "version")
-	k.match(nameShape, c.Package, "package")
+	k.names(c.Package, "package")
+	k.names(c.DebugPackage, "debug_package")
+	for i, server := range c.Debuginfod {
+		if !isServer(server) {
+			k.add("debuginfod: not the http or https URL of a server without a user, nor "+versions.DebuginfodURLs, "debuginfod", i)
+		}
+	}
 	if len(c.Libraries) == 0 {
 		k.add("no target library", "libraries")
 	}

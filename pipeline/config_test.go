@@ -43,7 +43,7 @@ func TestParseConfig(t *testing.T) {
 	want := &Config{
 		Name: "glibc-livepatches", Version: "1.2", Summary: "Live patches", Description: "Two\nlines.\n",
 		License: "LGPL-2.1-or-later", URL: "https://example.org/",
-		Package: "glibc", DebugPackage: "glibc-dbg",
+		Package: Names{"glibc"}, DebugPackage: Names{"glibc-dbg"},
 		Libraries: []string{"/lib64/libc.so.6", "/lib64/libpthread-*.so"}, Arches: []string{"x86_64"},
 		Repositories: []Repository{
 			{Name: "updates", Product: "leap", URL: "https://example.org/updates/", Priority: 99, Keys: []string{"keys/a.asc"}},
@@ -65,7 +65,7 @@ func TestParseConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.DebugPackage != "zlib-debuginfo" || got.Summary != "Live patches for zlib" || got.Support.Window != (Span{}) {
+	if got.DebugPackage.String() != "zlib-debuginfo" || got.Summary != "Live patches for zlib" || got.Support.Window != (Span{}) {
 		t.Errorf("%+v", got)
 	}
 	if diff := cmp.Diff([]string{"x86_64"}, got.Arches); diff != "" {
@@ -137,7 +137,7 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		if c.Name == "" || c.Version == "" || c.Package == "" || len(c.Libraries) == 0 || len(c.Arches) == 0 {
+		if c.Name == "" || c.Version == "" || len(c.Package) == 0 || len(c.Libraries) == 0 || len(c.Arches) == 0 {
 			t.Errorf("accepted without what every project needs: %+v", c)
 		}
 	})

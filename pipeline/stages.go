@@ -66,13 +66,14 @@ func (p *Project) request() (versions.Request, error) {
 		return versions.Request{}, ErrNoRepositories
 	}
 	r := versions.Request{
-		Package:      p.Package,
-		DebugPackage: p.DebugPackage,
-		Arches:       p.Arches,
-		Libraries:    p.Libraries,
-		Names:        p.SymbolNames(),
-		Support:      p.Support.policy(),
-		ProjectDir:   p.Dir,
+		Packages:      p.Package,
+		DebugPackages: p.DebugPackage,
+		Arches:        p.Arches,
+		Debuginfod:    p.Debuginfod,
+		Libraries:     p.Libraries,
+		Names:         p.SymbolNames(),
+		Support:       p.Support.policy(),
+		ProjectDir:    p.Dir,
 	}
 	for _, repo := range p.Repositories {
 		r.Repositories = append(r.Repositories, versions.Repository(repo))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 	"github.com/lpbuild/lpbuild/versions/rpmfile"
@@ -24,7 +25,7 @@ func (r *recorder) addAlternate(ctx context.Context, s *symbols) error {
 	if alt == nil {
 		r.opts.Log.Warn("the file that dwz moved debug information to is missing: no prototype or type can be recorded",
 			"package", r.pkg.NEVRA.String(), "file", s.file.Name(), "needs", link.Name, "build_id", string(link.BuildID),
-			"debug_package", r.req.DebugPackage)
+			"debug_package", strings.Join(r.req.DebugPackages, ", "))
 		return nil
 	}
 	s.open = append(s.open, alt)

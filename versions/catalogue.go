@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/lpbuild/lpbuild/versions/keyring"
 	"github.com/lpbuild/lpbuild/versions/rpmfile"
@@ -58,7 +60,7 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 			return nil, err
 		}
 		for _, o := range offers {
-			if o.pkg.NEVRA.Name == d.req.Package {
+			if contains(d.req.Packages, o.pkg.NEVRA.Name) {
 				packages = append(packages, o)
 			} else {
 				debugs = append(debugs, o)
@@ -83,10 +85,10 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 	}
 	d.addLocked(c, bySum, all)
 	for _, v := range c.versions {
-		v.debug = append(v.debug, matchDebug(v.pkg.NEVRA, debugs)...)
+		v.debug = lockedDebug(v, matchDebug(v.pkg.NEVRA, debugs), all)
 	}
 	if len(c.versions) == 0 {
-		return nil, fmt.Errorf("%s (%v): %w", d.req.Package, d.req.Arches, ErrNoVersions)
+		return nil, fmt.Errorf("%s (%v): %w", strings.Join(d.req.Packages, ", "), d.req.Arches, ErrNoVersions)
 	}
 	return c, nil
 }
@@ -111,7 +113,7 @@ func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyrin
 		return nil, err
 	}
 	task := d.opts.Progress.Start("repository "+r.Name, 0)
-	packages, err := repo.Packages(ctx, []string{d.req.Package, d.req.DebugPackage}, d.req.Arches)
+	packages, err := repo.Packages(ctx, slices.Concat(d.req.Packages, d.req.DebugPackages), d.req.Arches)
 	if errors.Is(err, ErrOffline) && d.lock != nil {
 		task.Done(nil)
 		if err := d.hold(r, keys, rpmmd.Provenance{}, false); err != nil {
@@ -151,7 +153,6 @@ func (d *downloader) fromLock(repo *rpmmd.Repository, r Repository, keys *keyrin
 			offers = append(offers, r.offer(repo, keys, l.rpm(n)).lockedIn())
 		}
 		if l.DebugRPMSHA256 != "" && cmp.Or(l.DebugRepository, l.Repository) == r.Name {
-			n.Name = d.req.DebugPackage
 			offers = append(offers, r.offer(repo, keys, l.debugRPM(n)).lockedIn())
 		}
 	}
@@ -169,7 +170,13 @@ func (l Locked) rpm(n rpmfile.NEVRA) rpmmd.Package {
 		Checksum: rpmmd.Checksum{Type: "sha256", Value: l.RPMSHA256}}
 }
 
+// debugRPM is the package of debug symbols of the build n. Its name, which the
+// lock has in the name of the file only, is one of several.
 func (l Locked) debugRPM(n rpmfile.NEVRA) rpmmd.Package {
+	n.Name += "-debuginfo"
+	if named, err := rpmfile.ParseNEVRA(strings.TrimSuffix(path.Base(l.DebugLocation), ".rpm")); err == nil {
+		n.Name = named.Name
+	}
 	return rpmmd.Package{NEVRA: n, Location: l.DebugLocation, Size: l.DebugRPMSize,
 		Checksum: rpmmd.Checksum{Type: "sha256", Value: l.DebugRPMSHA256}}
 }
@@ -178,7 +185,7 @@ func (l Locked) debugRPM(n rpmfile.NEVRA) rpmmd.Package {
 // versions that have left the repositories. Anybody of the request's keys may
 // have signed these: the repository itself may be gone.
 func (d *downloader) addLocked(c *catalogue, bySum map[rpmmd.Checksum]*shipped, keys *keyring.Keyring) {
-	if d.lock == nil || d.lock.Package != d.req.Package {
+	if d.lock == nil {
 		return
 	}
 	byNEVRA := make(map[string]*shipped) // for metadata with other digests
@@ -189,7 +196,7 @@ func (d *downloader) addLocked(c *catalogue, bySum map[rpmmd.Checksum]*shipped, 
 	}
 	for _, l := range d.lock.Builds {
 		n, err := rpmfile.ParseNEVRA(l.NEVRA)
-		if err != nil || !contains(d.req.Arches, n.Arch) {
+		if err != nil || !contains(d.req.Packages, n.Name) || !contains(d.req.Arches, n.Arch) {
 			continue
 		}
 		p := l.rpm(n)
@@ -199,10 +206,6 @@ func (d *downloader) addLocked(c *catalogue, bySum map[rpmmd.Checksum]*shipped, 
 		}
 		if v == nil {
 			v = &shipped{offer: offer{name: l.Repository, keys: keys, pkg: p}.lockedIn(), products: l.Products}
-			if l.DebugRPMSHA256 != "" {
-				n.Name = d.req.DebugPackage
-				v.debug = []offer{offer{name: l.Repository, keys: keys, pkg: l.debugRPM(n)}.lockedIn()}
-			}
 			bySum[p.Checksum] = v
 			c.versions = append(c.versions, v)
 		}
@@ -224,7 +227,21 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// matchDebug returns the debug packages of the same EVR and architecture.
+// lockedDebug adds to the debug packages that the repositories offer for a
+// version those that the lock has: they may be in the store yet.
+func lockedDebug(v *shipped, offered []offer, keys *keyring.Keyring) []offer {
+	for _, l := range v.prior {
+		known := slices.ContainsFunc(offered, func(o offer) bool { return o.pkg.Checksum.Value == l.DebugRPMSHA256 })
+		if l.DebugRPMSHA256 != "" && !known {
+			name := cmp.Or(l.DebugRepository, l.Repository)
+			offered = append(offered, offer{name: name, keys: keys, pkg: l.debugRPM(v.pkg.NEVRA)}.lockedIn())
+		}
+	}
+	return offered
+}
+
+// matchDebug returns the debug packages of the same EVR and architecture, that
+// of the package itself first.
 func matchDebug(n rpmfile.NEVRA, debugs []offer) []offer {
 	var out []offer
 	for _, o := range debugs {
@@ -232,7 +249,16 @@ func matchDebug(n rpmfile.NEVRA, debugs []offer) []offer {
 			out = append(out, o)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b offer) int { return cmp.Compare(otherDebug(n, a), otherDebug(n, b)) })
 	return out
+}
+
+// otherDebug is 1 for the debug package of another package, else 0.
+func otherDebug(n rpmfile.NEVRA, o offer) int {
+	if o.pkg.NEVRA.Name == n.Name+"-debuginfo" {
+		return 0
+	}
+	return 1
 }
 
 // NewBuilds returns the packages that the repositories have and the project's

@@ -1,6 +1,7 @@
 package versions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,16 +16,24 @@ import (
 	"github.com/lpbuild/lpbuild/versions/rpmmd"
 )
 
-const (
-	// DebuginfodURLs, as an item of Request.Debuginfod, stands for the servers
-	// that this variable of the environment names, as debuginfod(8) has it.
-	DebuginfodURLs = "$DEBUGINFOD_URLS"
+// DebuginfodURLs, as an item of Request.Debuginfod, stands for the servers that
+// this variable of the environment names, as debuginfod(8) has it.
+const DebuginfodURLs = "$DEBUGINFOD_URLS"
 
-	maxAnswer       = 1 << 30 // bytes of a debug file
-	answerStall     = 30 * time.Second
-	answerTimeout   = 10 * time.Minute
-	answerRetryWait = 250 * time.Millisecond
-)
+// answerLimits bound what a debuginfod server may do to us.
+type answerLimits struct {
+	size      int64         // bytes of a debug file
+	stall     time.Duration // with nothing arriving
+	timeout   time.Duration // of one file
+	retryWait time.Duration
+}
+
+func (l answerLimits) withDefaults() answerLimits {
+	return answerLimits{
+		size: cmp.Or(l.size, 1<<30), stall: cmp.Or(l.stall, 30*time.Second),
+		timeout: cmp.Or(l.timeout, 10*time.Minute), retryWait: cmp.Or(l.retryWait, time.Second/4),
+	}
+}
 
 // A debugServer is a debuginfod server. Nothing signs what it says: its answers
 // are held against the library as far as that goes (elfinfo's CheckDebug), and
@@ -69,7 +78,8 @@ func (d *downloader) newServer(raw string) (*debugServer, error) {
 		return nil, errors.New("debuginfod: not the http or https URL of a server (not shown: it may hold a password)")
 	}
 	repo, err := rpmmd.Open(rpmmd.Source{Name: "debuginfod " + u.Host, URL: raw}, rpmmd.Options{
-		Offline: d.opts.Offline, Network: d.opts.network, Stall: answerStall, RetryWait: answerRetryWait, Log: d.opts.Log,
+		Offline: d.opts.Offline, Network: d.opts.network, Log: d.opts.Log,
+		Stall: d.opts.answers.stall, RetryWait: d.opts.answers.retryWait,
 	})
 	if err != nil {
 		return nil, err
@@ -137,10 +147,10 @@ func (d *downloader) ask1(ctx context.Context, s *debugServer, id elfinfo.BuildI
 	}
 	defer os.Remove(tmp.Name()) //nolint:errcheck // it may have got its own name
 	defer tmp.Close()
-	fetch, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("not finished after %v", answerTimeout))
+	fetch, cancel := context.WithTimeoutCause(ctx, d.opts.answers.timeout, fmt.Errorf("not finished after %v", d.opts.answers.timeout))
 	defer cancel()
 	place := "buildid/" + string(id) + "/debuginfo"
-	if err := s.repo.Fetch(fetch, place, tmp, maxAnswer, func(int64) {}); err != nil {
+	if err := s.repo.Fetch(fetch, place, tmp, d.opts.answers.size, func(int64) {}); err != nil {
 		return nil, err
 	}
 	f, err := elfinfo.Open(tmp.Name())

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 	"github.com/lpbuild/lpbuild/versions/rpmfile"
@@ -76,7 +80,7 @@ func (r *recorder) findSymbols(ctx context.Context, lib *library) (*symbols, err
 		return nil, wrong
 	}
 	r.opts.Log.Warn("no debug symbols: private functions and variables cannot be recorded",
-		"package", r.pkg.NEVRA.String(), "build_id", string(lib.BuildID()), "debug_package", r.req.DebugPackage)
+		"package", r.pkg.NEVRA.String(), "build_id", string(lib.BuildID()), "debug_package", strings.Join(r.req.DebugPackages, ", "))
 	return &symbols{source: elfinfo.DebugNone}, nil
 }
 
@@ -248,13 +252,16 @@ func (r *recorder) worse(id elfinfo.BuildID, now elfinfo.DebugSource) error {
 	if i < 0 {
 		return nil
 	}
+	if _, err := os.Stat(filepath.Join(r.req.ProjectDir, RecordsDir, r.prior[i].Record)); err != nil {
+		return nil // somebody wants it so
+	}
 	was := r.prior[i].DebugSource
 	if was == "" && r.prior[i].DebugRPMSHA256 != "" {
 		was = elfinfo.DebugPackage
 	}
 	if was.Functions() && !now.Functions() || was.Variables() && !now.Variables() {
 		return fmt.Errorf("%w: the record of build-id %s was made with those of %s (%s), now there is %s; "+
-			"remove its record to do without", ErrDebugSymbols, id, r.prior[i].DebugLocation, was, now)
+			"remove %s to do without", ErrDebugSymbols, id, r.prior[i].DebugLocation, was, now, path.Join(RecordsDir, r.prior[i].Record))
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func pairLab(t testing.TB, packaged, debugged []rpmpack.RPMFile) *lab {
 // pairRequest asks for both libraries, where they were before /lib64 became a link to /usr/lib64.
 func (l *lab) pairRequest(names ...string) Request {
 	r := l.request(names...)
-	r.Package, r.Libraries = "pair", []string{"/lib64/libone.so.1", "/lib64/libtwo.so.1"}
+	r.Packages, r.Libraries = []string{"pair"}, []string{"/lib64/libone.so.1", "/lib64/libtwo.so.1"}
 	return r
 }
 

@@ -148,7 +148,7 @@ func (d *downloader) endOfSupport(v *shipped, built time.Time) *time.Time {
 // lock does not name any more: whenever it is interrupted, the lock on disk
 // names records that are there.
 func (d *downloader) write(builds []build) (*Lock, error) {
-	lock := &Lock{Format: LockFormat, Package: d.req.Package}
+	lock := &Lock{Format: LockFormat, Packages: d.req.Packages}
 	files, err := d.encode(builds)
 	if err != nil {
 		return nil, err

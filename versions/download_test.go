@@ -609,7 +609,7 @@ func (f onStart) Start(task string, _ int64) Task { f(task); return silent{} }
 func TestNoVersions(t *testing.T) {
 	l := newLab(t, "1.9")
 	req := l.request()
-	req.Package = "absent"
+	req.Packages = []string{"absent"}
 	if _, err := Download(ctx, req, l.options()); !errors.Is(err, ErrNoVersions) {
 		t.Errorf("error %v", err)
 	}

@@ -250,7 +250,7 @@ func (l *lab) index() {
 
 func (l *lab) request(names ...string) Request {
 	return Request{
-		Package: "demo", Libraries: []string{"/lib64/libdemo.so.1"}, Names: names,
+		Packages: []string{"demo"}, Libraries: []string{"/lib64/libdemo.so.1"}, Names: names,
 		Repositories: []Repository{{Name: "lab", URL: l.server.URL, Keys: []string{"keys/lab.asc"}}},
 		Support:      Support{Window: Span{Days: 1}}, ProjectDir: l.project,
 	}

@@ -30,11 +30,32 @@ const (
 
 // A Lock lists every shipped build, oldest package first. It is JSON.
 type Lock struct {
-	Format  int    `json:"format"`
-	Package string `json:"package"`
+	Format   int   `json:"format"`
+	Packages Names `json:"package"`
 	// Repositories are what the builds' repositories are held to, by name.
 	Repositories []Pin    `json:"repositories,omitempty"`
 	Builds       []Locked `json:"builds"`
+}
+
+// Names are one name or several; in JSON one is a text and several are a list.
+type Names []string
+
+// MarshalJSON writes a text or a list.
+func (n Names) MarshalJSON() ([]byte, error) {
+	if len(n) == 1 {
+		return json.Marshal(n[0])
+	}
+	return json.Marshal([]string(n))
+}
+
+// UnmarshalJSON reads a text or a list.
+func (n *Names) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*n = Names{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(n))
 }
 
 // Locked is one build as one package shipped it.

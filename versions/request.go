@@ -45,14 +45,17 @@ func CredentialPrefix(name string) string { return rpmmd.EnvPrefix(name) }
 
 // A Request says which builds are wanted.
 type Request struct {
-	// Package is the package's name, DebugPackage that of its debug symbols
-	// (default: Package-debuginfo). Arches are RPM's; none means x86_64.
-	Package      string
-	DebugPackage string
-	Arches       []string
-	// Libraries are path.Match patterns of absolute paths in the package, as
-	// /lib64/libc.so.6. What lies under the same name in glibc-hwcaps folders
-	// beside a match is included: processes on newer processors run that.
+	// Packages are the names of the packages with the libraries: one, or several
+	// where the name has changed, or the libraries are in packages of their own.
+	// DebugPackages are those with debug symbols (default: NAME-debuginfo of
+	// each). Arches are RPM's; none means x86_64.
+	Packages      []string
+	DebugPackages []string
+	Arches        []string
+	// Libraries are path.Match patterns of absolute paths in the packages, as
+	// /lib64/libc.so.6, which is also /usr/lib64/libc.so.6. What lies under the
+	// same name in glibc-hwcaps folders beside a match is included: processes on
+	// newer processors run that.
 	Libraries []string
 	// Names are the functions and variables to record, "name" or "name@source.c".
 	Names        []string
@@ -90,6 +93,7 @@ type Options struct {
 	Progress Progress
 
 	network *rpmmd.Network // of the run, with the limits
+	answers answerLimits
 }
 
 // Progress is told of tasks. Both interfaces must be safe for concurrent use.
@@ -123,12 +127,15 @@ func (o Options) withDefaults() Options {
 		o.Progress = silent{}
 	}
 	o.network = rpmmd.NewNetwork(o.Limits)
+	o.answers = o.answers.withDefaults()
 	return o
 }
 
 func (r Request) withDefaults() Request {
-	if r.DebugPackage == "" {
-		r.DebugPackage = r.Package + "-debuginfo"
+	if len(r.DebugPackages) == 0 {
+		for _, name := range r.Packages {
+			r.DebugPackages = append(r.DebugPackages, name+"-debuginfo")
+		}
 	}
 	if len(r.Arches) == 0 {
 		r.Arches = []string{"x86_64"}

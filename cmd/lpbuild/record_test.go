@@ -44,7 +44,7 @@ func record(ts *testscript.TestScript, neg bool, args []string) {
 
 	lock, err := versions.ReadLock(project)
 	if errors.Is(err, fs.ErrNotExist) {
-		lock, err = &versions.Lock{Format: versions.LockFormat, Package: build.Package}, nil
+		lock, err = &versions.Lock{Format: versions.LockFormat, Packages: versions.Names{build.Package}}, nil
 	}
 	ts.Check(err)
 	lock.Builds = append(lock.Builds, versions.Locked{
