@@ -41,6 +41,7 @@ type spec struct {
 	compress   func([]byte) []byte
 	noDigest   bool
 	tags       map[uint32]tagValue
+	mangle     func(header []byte) []byte // before it is signed
 	sign       func(header, payload []byte) map[uint32]tagValue
 }
 
@@ -163,6 +164,9 @@ func (s spec) build(t testing.TB) []byte {
 		s.nevra = NEVRA{Name: "libx", Version: "1.0", Release: "1", Arch: "x86_64"}
 	}
 	header := encodeHeader(regionImmutable, s.headerTags(payload))
+	if s.mangle != nil {
+		header = s.mangle(header)
+	}
 	return assemble(header, payload, s.signatureTags(header, payload))
 }
 
@@ -184,6 +188,7 @@ func (s spec) signatureTags(header, payload []byte) map[uint32]tagValue {
 func assemble(header, payload []byte, sigTags map[uint32]tagValue) []byte {
 	lead := make([]byte, leadSize)
 	copy(lead, []byte{0xed, 0xab, 0xee, 0xdb, 3})
+	lead[79] = 5 // a signature header follows
 	out := append(lead, encodeHeader(regionSignatures, sigTags)...)
 	for len(out)%8 != 0 {
 		out = append(out, 0)

@@ -86,8 +86,8 @@ func (p *Package) readHeaders() error {
 	if err := readFull(p.r, lead[:], 0, p.size); err != nil {
 		return fmt.Errorf("lead: %w", err)
 	}
-	if !bytes.Equal(lead[:4], []byte{0xed, 0xab, 0xee, 0xdb}) {
-		return fmt.Errorf("%w: no RPM lead", ErrFormat)
+	if err := checkLead(lead[:]); err != nil {
+		return err
 	}
 	var err error
 	if p.sig, err = readHeader(p.r, leadSize, p.size, regionSignatures); err != nil {
@@ -98,7 +98,22 @@ func (p *Package) readHeaders() error {
 		return err
 	}
 	p.payloadOffset = off + int64(len(p.hdr.raw))
-	p.source = binary.BigEndian.Uint16(lead[6:]) == 1 || p.hdr.has(tagSourcePackage)
+	p.source = p.hdr.has(tagSourcePackage) // the lead says so too, but nobody signs that
+	return nil
+}
+
+// checkLead checks what rpm checks of a lead: magic, major version 3 or 4, and
+// the type of signature, 5 for a header. Nothing else in it means anything.
+func checkLead(lead []byte) error {
+	const headerSignature = 5
+	switch {
+	case !bytes.Equal(lead[:4], []byte{0xed, 0xab, 0xee, 0xdb}):
+		return fmt.Errorf("%w: no RPM lead", ErrFormat)
+	case lead[4] < 3 || lead[4] > 4:
+		return fmt.Errorf("%w: lead of version %d", ErrFormat, lead[4])
+	case binary.BigEndian.Uint16(lead[78:]) != headerSignature:
+		return fmt.Errorf("%w: lead with signature type %d", ErrFormat, binary.BigEndian.Uint16(lead[78:]))
+	}
 	return nil
 }
 
