@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math/big"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -159,7 +160,15 @@ func parseSignature(op *packet.OpaquePacket) (*parsed, error) {
 		issuer:    issuerOf(sig),
 		newHash:   sig.PrepareVerify,
 		verify: func(pk *packet.PublicKey, h hash.Hash) error {
-			return pk.VerifySignature(h, sig)
+			if err := pk.VerifySignature(h, sig); err != nil {
+				return err
+			}
+			// The library does not compare the digest's first bytes, which
+			// the packet repeats. It leaves all that was signed in h.
+			if !bytes.Equal(h.Sum(nil)[:2], sig.HashTag[:]) {
+				return errors.New("the digest is another")
+			}
+			return nil
 		},
 	}, nil
 }
@@ -200,7 +209,7 @@ func parseV3(b []byte) (*parsed, error) {
 	}
 	algorithm := hashAlgorithms[b[16]] // 0 is refused by acceptable
 	mpi := b[fixed+2:]
-	if bits := int(binary.BigEndian.Uint16(b[fixed:])); len(mpi) != (bits+7)/8 {
+	if bits := int(binary.BigEndian.Uint16(b[fixed:])); bits == 0 || new(big.Int).SetBytes(mpi).BitLen() != bits || len(mpi) != (bits+7)/8 {
 		return nil, errors.New("version 3 signature: malformed integer")
 	}
 	id := binary.BigEndian.Uint64(b[7:])
