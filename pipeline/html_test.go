@@ -120,11 +120,9 @@ func browseLogs(t *testing.T, b *browser) {
 	}
 	b.shot("log")
 	for _, element := range []string{"script", "img", "svg", "article b", "body style", "iframe"} {
-		if got := 0; true {
-			b.eval(fmt.Sprintf("document.querySelectorAll(%q).length", element), &got)
-			if got != 0 {
-				t.Errorf("%d elements %s", got, element)
-			}
+		var got int
+		if b.eval(fmt.Sprintf("document.querySelectorAll(%q).length", element), &got); got != 0 {
+			t.Errorf("%d elements %s", got, element)
 		}
 	}
 }
@@ -244,5 +242,9 @@ func TestHTMLOfManyBuilds(t *testing.T) {
 	b.eval("(document.querySelector('.matrix').scrollIntoView(), 0)", new(int))
 	b.shot("many")
 	fits(t, b, "many")
+	b.size(760, 1000)
+	b.media("print", "light")
+	fits(t, b, "many, printed")
+	b.shot("many-print")
 	b.quiet(file)
 }

@@ -31,6 +31,10 @@ The steps, of which the first that fails is reported, are
   restore   the first answer, twice, and the original bytes in memory
   exit      standard input closed: status 0, and no other answer on the way
 
+apply to restore happen --rounds times. All the while two threads call const char *lpbuild_hammer(void), if test.c
+defines it: one call of what the live patch replaces, and NULL or what is wrong. A crash, a text or a call that never
+returns fails the build; without it there is a warning.
+
 All along it is the same process, without LD_PRELOAD, traced by nobody between the steps, and the library that it maps
 has the build-id of the record. Needs the unpacked libraries that download keeps in the cache, and the permission to
 trace processes.`,
