@@ -54,7 +54,7 @@ func (n *codeNames) stub(addr uint64) (slot Relocation, ok bool) {
 	if !ok || inst.Op != x86asm.JMP || !isMem || mem.Base != x86asm.RIP {
 		return slot, false
 	}
-	slot, ok = n.slots[start+uint64(inst.Len)+uint64(mem.Disp)]
+	slot, ok = n.slots[start+uint64(inst.Len)+uint64(int64(int32(mem.Disp)))]
 	return slot, ok
 }
 

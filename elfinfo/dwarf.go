@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
-	"unicode"
 )
 
 // maxDebugLen bounds the debug sections of one file after decompression. See inAlternate.
@@ -160,38 +159,77 @@ func (d *debugInfo) index() {
 	}
 }
 
+// maxHolders bounds how many functions are looked at for the copies of one.
+const maxHolders = 1 << 16
+
+// copies are the starts of all code of the function at an address.
+func (d *debugInfo) copies(addr uint64, names []string) []uint64 {
+	for _, name := range append(names, "") {
+		if at, ok := d.function(addr, name); ok && (name == "" || d.name(at) == name) {
+			return d.clones[d.root(at)]
+		}
+	}
+	return nil
+}
+
+// roots are the abstract instances of a function: its own and, if other units
+// have it from a header (extern inline), those of the same name.
+func (d *debugInfo) roots(self dwarf.Offset) []dwarf.Offset {
+	root := d.root(self)
+	if !d.subprograms[root].external {
+		return []dwarf.Offset{root}
+	}
+	return append([]dwarf.Offset{root}, d.externals[d.name(root)]...)
+}
+
 // inlinedInto names, sorted, the functions that hold a copy of the function at
-// addr: where it was inlined, and its clones (NAME.constprop.0). symbolAt is
-// the name of the ELF symbol at an address. A function that other units have
-// from a header (extern inline) is matched by its name.
+// addr, as NAME@SOURCE: functions with code of their own. What was inlined into
+// a function that has none is where that one was inlined. symbolAt is the name
+// of the ELF symbol at an address.
 func (d *debugInfo) inlinedInto(addr uint64, name string, symbolAt func(uint64) string) []string {
 	self, ok := d.function(addr, name)
 	if !ok {
 		return nil
 	}
-	root := d.root(self)
-	roots := []dwarf.Offset{root}
-	if d.subprograms[root].external {
-		roots = append(roots, d.externals[d.name(root)]...)
+	own := d.roots(self)
+	seen := make(map[dwarf.Offset]bool)
+	for _, root := range own {
+		seen[root] = true
 	}
 	var names []string
-	for _, r := range roots {
-		for _, at := range d.holders[r] {
-			if !slices.Contains(roots, d.root(at)) {
-				names = append(names, d.name(at))
+	for todo := slices.Clone(own); len(todo) > 0 && len(seen) < maxHolders; todo = todo[1:] {
+		for _, at := range d.holders[todo[0]] {
+			root := d.root(at)
+			switch {
+			case slices.Contains(own, root) || seen[at]:
+			case d.subprograms[at].code == 0:
+				if !seen[root] {
+					seen[root] = true
+					todo = append(todo, root)
+				}
+			default:
+				seen[at] = true
+				names = append(names, d.holderName(at, symbolAt))
 			}
 		}
 	}
-	for _, start := range d.clones[root] {
-		if !slices.Contains(d.entries[start], self) {
-			names = append(names, symbolAt(start))
-		}
-	}
-	names = slices.DeleteFunc(names, func(s string) bool {
-		return s == "" || strings.HasSuffix(s, ".cold") || strings.ContainsFunc(s, unicode.IsControl)
-	})
+	names = slices.DeleteFunc(names, func(s string) bool { return s == "" || hasControl(s) })
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// holderName is NAME@SOURCE of a function with code; a clone has the name of
+// its symbol.
+func (d *debugInfo) holderName(at dwarf.Offset, symbolAt func(uint64) string) string {
+	s := d.subprograms[at]
+	name := d.name(at)
+	if symbol := symbolAt(s.code); cloneKind([]string{name}, symbol) != "" {
+		name = strings.TrimSuffix(symbol, ".cold")
+	}
+	if source := d.units[s.unit]; source != "" && name != "" {
+		name += "@" + source
+	}
+	return name
 }
 
 // prototype is the C prototype of the function at an address under a name, ""

@@ -11,7 +11,8 @@ type subprogram struct {
 	origin   dwarf.Offset // DW_AT_abstract_origin, else DW_AT_specification; 0 for none
 	abstract bool         // origin is an abstract instance, not a declaration
 	external bool
-	unit     int // index of debugInfo.units
+	unit     int    // index of debugInfo.units
+	code     uint64 // where its code starts, 0 if it has none
 }
 
 // inlinedCall is one DW_TAG_inlined_subroutine: origin was inlined into the
@@ -210,6 +211,10 @@ func (w *dwarfWalk) subprogram(e *dwarf.Entry) error {
 		return nil
 	}
 	ranges, err := w.info.data.Ranges(e)
+	if len(ranges) > 0 {
+		s.code = ranges[0][0]
+		w.info.subprograms[e.Offset] = s
+	}
 	for _, r := range ranges {
 		w.info.entries[r[0]] = append(w.info.entries[r[0]], e.Offset)
 	}

@@ -93,7 +93,7 @@ func TestAlternateFile(t *testing.T) {
 			if f := function(t, want, "hidden_one"); !strings.Contains(f.Prototype, "const pair_type *") {
 				t.Fatalf("before dwz: prototype %q", f.Prototype)
 			}
-			if f := function(t, want, "inner"); !slices.Equal(f.InlinedInto, []string{"one", "outer"}) {
+			if f := function(t, want, "inner"); !slices.Equal(f.InlinedInto, []string{"one@one.c", "outer@one.c"}) {
 				t.Fatalf("before dwz: inlined into %q", f.InlinedInto)
 			}
 			both, err := debug.WithAlternate(open(t, s.alternate))

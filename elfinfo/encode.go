@@ -179,6 +179,11 @@ func (f *Function) check() string {
 		return fmt.Sprintf("code %q", f.Code)
 	case len(f.Before) != 0 && len(f.Before) != PadBefore:
 		return fmt.Sprintf("%d bytes before it", len(f.Before))
+	case len(f.Clones) > maxClones || slices.ContainsFunc(f.Clones, func(c Clone) bool { return hasControl(c.Name) || hasControl(c.Kind) }):
+		return "clones"
+	case len(f.Variants) > maxVariants || slices.ContainsFunc(f.Variants, func(v Variant) bool { return hasControl(v.Name) }) ||
+		slices.ContainsFunc(f.Indirect, hasControl):
+		return "variants"
 	case hasControl(f.Prototype) || slices.ContainsFunc(f.InlinedInto, hasControl) || hasControl(f.Entry.Reason):
 		return "unprintable text"
 	}

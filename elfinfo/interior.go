@@ -1,7 +1,6 @@
 package elfinfo
 
 import (
-	"debug/elf"
 	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
@@ -79,25 +78,17 @@ func (r *recorder) refuseFarBranches(b *Build) error {
 			}
 		}
 	}
-	for _, s := range r.lib.segments {
-		if s.Type != elf.PT_LOAD || s.Flags&elf.PF_X == 0 || len(replaced) == 0 {
-			continue
-		}
-		if s.Filesz > maxSectionLen {
-			return r.lib.bad("executable segment of %d bytes", s.Filesz)
-		}
-		text, err := r.lib.read(s.Vaddr, s.Filesz)
-		if err != nil {
-			return err
-		}
-		longJumps(text, s.Vaddr, func(from, to uint64) {
+	if len(replaced) == 0 {
+		return nil
+	}
+	return r.text(func(code []byte, addr uint64) {
+		longJumps(code, addr, func(from, to uint64) {
 			name, start := starts[to]
 			if len(replaced[to]) > 0 && (!start || r.inCold(from, name)) && r.isJump(from, to) {
 				refuse(replaced[to], from, to)
 			}
 		})
-	}
-	return nil
+	})
 }
 
 // inCold says whether an address is in the part of a function that the compiler

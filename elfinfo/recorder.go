@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // recorder looks up names in one library.
@@ -23,7 +24,9 @@ type recorder struct {
 	cancel    map[uint64]bool         // the functions that begin a cancellation point
 	slots     map[uint64]bool         // places that relocations by name fill
 	frames    *frameTable
-	names     *codeNames // what code refers to
+	names     *codeNames              // what code refers to
+	clones    map[string][]definition // symbols of clones, by the name of the function
+	variants  *variantFinder
 	info      *debugInfo // nil without debug information
 	total     uint64     // bytes of code recorded
 }
@@ -38,6 +41,7 @@ func (r *recorder) collect(b *Build) error {
 	r.found = make(map[string][]definition, len(r.wanted))
 	r.cancel = make(map[uint64]bool)
 	r.functions = newCodeMap()
+	r.clones = make(map[string][]definition)
 	for _, name := range r.wanted {
 		r.found[name] = nil
 	}
@@ -63,6 +67,9 @@ func (r *recorder) add(d definition) {
 		if s.end < s.start || !r.functions.add(s) {
 			r.overflow = true
 		}
+		if base, _, ok := strings.Cut(d.Name, "."); ok && cloneKind([]string{base}, d.Name) != "" {
+			r.clones[base] = append(r.clones[base], d)
+		}
 		if cancellationHelpers[d.Name] {
 			r.cancel[d.Address] = true
 		}
@@ -82,6 +89,7 @@ func (r *recorder) record(b *Build) error {
 		return err
 	}
 	r.frames = r.lib.readFrames()
+	r.variants = &variantFinder{names: r.names, frames: r.frames, known: make(map[uint64][]Variant)}
 	if r.info, err = r.symbols.readDebugInfo(r.debugWanted()); err != nil {
 		return err
 	}
@@ -92,6 +100,9 @@ func (r *recorder) record(b *Build) error {
 		}
 	}
 	r.types(b)
+	if err := r.reachParts(b); err != nil {
+		return err
+	}
 	return r.refuseFarBranches(b)
 }
 
@@ -181,6 +192,12 @@ func (r *recorder) function(d definition) (Function, error) {
 	if r.info != nil {
 		f.Prototype = r.info.prototype(f.Address, d.Name)
 		f.InlinedInto = r.info.inlinedInto(f.Address, d.Name, r.symbolAt)
+	}
+	f.Clones = r.clonesOf(&f)
+	if f.Kind == kindIFunc {
+		f.Variants = r.variants.of(f.Address)
+	} else {
+		f.Indirect, f.Variants = r.variants.indirect(f.Address)
 	}
 	return f, nil
 }
