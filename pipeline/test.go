@@ -189,6 +189,10 @@ func (j *testJob) run(ctx context.Context, opts TestOptions) {
 		j.row.Result, j.row.Reason = Skipped, "no test.c"
 		task.Done(nil)
 		return
+	case cannotRun(j.build) != "":
+		j.row.Result, j.row.Reason = Skipped, cannotRun(j.build)
+		task.Done(nil)
+		return
 	default:
 		ctx, cancel := context.WithTimeoutCause(ctx, opts.Timeout, fmt.Errorf("not finished after %s", opts.Timeout))
 		err = j.try(ctx, opts, func() { task.Add(1) })
@@ -228,17 +232,13 @@ const (
 // buildProgram builds test.c for the build. A libc runs with its own loader and
 // its own libraries; any other library with this machine's.
 func (j *testJob) buildProgram(ctx context.Context) (argv, env []string, err error) {
-	dir, err := j.store.LibraryDir(j.build)
+	dir, library, err := j.libraryDir()
 	if err != nil {
 		return nil, nil, err
 	}
 	env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}
 	target := builder.ProgramEnv{LibraryDir: dir}
 	if _, err := os.Stat(filepath.Join(dir, loader)); err != nil {
-		library, err := j.store.Library(j.build)
-		if err != nil {
-			return nil, nil, err
-		}
 		host, err := filepath.EvalSymlinks(hostLoader)
 		if err != nil {
 			return nil, nil, err
