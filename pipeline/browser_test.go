@@ -129,8 +129,9 @@ func (b *browser) note(m browserMessage) {
 		b.complaints = append(b.complaints, string(m.Params))
 	case "Network.requestWillBeSent":
 		var p struct{ Request struct{ URL string } }
-		json.Unmarshal(m.Params, &p)
-		b.fetched = append(b.fetched, p.Request.URL)
+		if json.Unmarshal(m.Params, &p) == nil {
+			b.fetched = append(b.fetched, p.Request.URL)
+		}
 	case "Page.loadEventFired":
 		select {
 		case b.loaded <- struct{}{}:

@@ -44,6 +44,24 @@ type htmlPage struct {
 	Columns  []htmlColumn
 	Lines    []htmlLine
 	Failures []htmlFailure
+	Kinds    []htmlKind
+}
+
+// htmlKind is the failures of one live patch on the builds of one group: most
+// likely they have one cause.
+type htmlKind struct {
+	Patch, Group string
+	Of           int // builds of the group
+	Failures     []htmlFailure
+}
+
+// Title is "malloc on group B: 1 of 3 builds".
+func (k htmlKind) Title() string {
+	where := ""
+	if k.Group != "" {
+		where = " on group " + k.Group
+	}
+	return fmt.Sprintf("%s%s: %d of %s", k.Patch, where, len(k.Failures), plural(k.Of, "build"))
 }
 
 type htmlFigure struct{ Name, Value string }
@@ -101,8 +119,31 @@ func newHTMLPage(r *Report, about About) *htmlPage {
 		}
 		page.Lines[i].add(columns[row.Patch], page.cell(row))
 	}
+	page.Kinds = page.kinds(r)
 	page.sumUp(r)
 	return page
+}
+
+// kinds sorts the failures by live patch and group, in the order of the first.
+func (p *htmlPage) kinds(r *Report) []htmlKind {
+	type key struct{ patch, group string }
+	of := map[key]int{}
+	for _, row := range r.Rows {
+		of[key{plain(row.Patch), plain(row.Group)}]++
+	}
+	var kinds []htmlKind
+	at := map[key]int{}
+	for _, f := range p.Failures {
+		k := key{f.Patch, f.Group}
+		i, known := at[k]
+		if !known {
+			i = len(kinds)
+			at[k] = i
+			kinds = append(kinds, htmlKind{Patch: f.Patch, Group: f.Group, Of: of[k]})
+		}
+		kinds[i].Failures = append(kinds[i].Failures, f)
+	}
+	return kinds
 }
 
 func newHTMLLine(row Row, cells int) htmlLine {

@@ -105,7 +105,7 @@ func browseLogs(t *testing.T, b *browser) {
 		cell := fmt.Sprintf("td.failed a[href='#failure-%d']", i+1)
 		b.click(cell)
 		article := fmt.Sprintf("#failure-%d:target", i+1)
-		if got := b.text(article + " h3"); len(got) != 1 {
+		if got := b.text(article + " h4"); len(got) != 1 {
 			t.Errorf("a click on %s shows %q", cell, got)
 		}
 		if log := strings.Join(b.text(article+" pre"), ""); !strings.Contains(log, want) || (want == "") != (log == "") {
@@ -117,6 +117,10 @@ func browseLogs(t *testing.T, b *browser) {
 		if !inView {
 			t.Errorf("%s is out of view", article)
 		}
+	}
+	kinds := []string{"exp: 1 of 1 build", "malloc on group B: 1 of 1 build"}
+	if diff := cmp.Diff(kinds, b.text("main > h3")); diff != "" {
+		t.Error(diff)
 	}
 	b.shot("log")
 	for _, element := range []string{"script", "img", "svg", "article b", "body style", "iframe"} {

@@ -65,6 +65,10 @@ func (p *Project) request() (versions.Request, error) {
 	if len(p.Repositories) == 0 {
 		return versions.Request{}, ErrNoRepositories
 	}
+	types, err := p.TypeNames()
+	if err != nil {
+		return versions.Request{}, err
+	}
 	r := versions.Request{
 		Packages:      p.Package,
 		DebugPackages: p.DebugPackage,
@@ -72,6 +76,7 @@ func (p *Project) request() (versions.Request, error) {
 		Debuginfod:    p.Debuginfod,
 		Libraries:     p.Libraries,
 		Names:         p.SymbolNames(),
+		Types:         types,
 		Support:       p.Support.policy(),
 		ProjectDir:    p.Dir,
 	}
@@ -192,7 +197,27 @@ func (p *Project) report(stage string, outcomes []builder.Outcome) *Report {
 	for _, o := range outcomes {
 		report.Rows = append(report.Rows, outcomeRow(stage, byName[o.Patch], o))
 	}
+	p.nameGroups(report, outcomes)
 	return report
+}
+
+// nameGroups notes in each row the group that its build is in, among the builds
+// of the live patch. Rows are in the order of outcomes.
+func (p *Project) nameGroups(report *Report, outcomes []builder.Outcome) {
+	for _, patch := range p.Patches {
+		var builds []*elfinfo.Build
+		for _, o := range outcomes {
+			if o.Patch == patch.Name {
+				builds = append(builds, o.Build)
+			}
+		}
+		groups := NewGroups([]Patch{patch}, builds)
+		for i, o := range outcomes {
+			if o.Patch == patch.Name {
+				report.Rows[i].Group = groups.Name(o.Build)
+			}
+		}
+	}
 }
 
 // outDir is where Make puts the containers.
