@@ -31,7 +31,7 @@ func spyCompiler(t testing.TB) (compiler string, started func() int) {
 	}
 	script(t, filepath.Join(dir, "ld"), fmt.Sprintf("echo ld >>%s\nexec %s \"$@\"\n", log, ld))
 	script(t, filepath.Join(dir, "gcc"), fmt.Sprintf(
-		"echo gcc >>%s\n[ \"$1\" = -print-prog-name=ld ] && { echo %s/ld; exit; }\nexec %s \"$@\"\n", log, dir, real))
+		"echo gcc \"$*\" >>%s\n[ \"$1\" = -print-prog-name=ld ] && { echo %s/ld; exit; }\nexec %s \"$@\"\n", log, dir, real))
 	return filepath.Join(dir, "gcc"), func() int {
 		data, err := os.ReadFile(log)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -117,7 +117,7 @@ func TestWhatIsMadeAgain(t *testing.T) {
 		}},
 		{name: "the cache is damaged", cached: 2, starts: true, change: func() {
 			err := filepath.WalkDir(o.CacheDir, func(name string, d os.DirEntry, err error) error {
-				if err == nil && !d.IsDir() && !strings.Contains(name, "containers") {
+				if err == nil && !d.IsDir() && filepath.Dir(name) != o.CacheDir && !strings.Contains(name, "containers") {
 					damage(t, name)
 				}
 				return err

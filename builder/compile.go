@@ -58,15 +58,9 @@ func lastFlags(name, dir string) []string {
 	return []string{"-fno-lto", "-fno-ident", "-frandom-seed=" + name, "-ffile-prefix-map=" + dir + "=."}
 }
 
-// dependency is a file that the compiler read, with its SHA-256.
-type dependency struct {
-	Path   string `json:"path"`
-	SHA256 string `json:"sha256"`
-}
-
-// compiled is what the cache keeps beside an object.
+// compiled is what comes of one source, as the cache keeps it.
 type compiled struct {
-	Dependencies []dependency `json:"dependencies"`
+	Object []byte `json:"object"`
 	// Log is what the compiler said: warnings.
 	Log string `json:"log"`
 }
@@ -74,8 +68,8 @@ type compiled struct {
 // source is one file to compile, in one variant of its patch.
 type source struct {
 	*variant
-	// dir is the file's folder, base its name, key the cache's for the object.
-	dir, base, key string
+	// dir is the file's folder, base its name.
+	dir, base string
 	// work is the name of files of its own in the maker's folder.
 	work string
 }
@@ -86,13 +80,16 @@ func (m *maker) compile(ctx context.Context, work string, v *variant) (*object, 
 	var objects [][]byte
 	var logs strings.Builder
 	for i, file := range v.patch.sourceFiles() {
-		src := &source{variant: v, work: fmt.Sprintf("%s-%d", work, i)}
-		data, log, err := m.compileFile(ctx, src, file)
+		dir, err := filepath.Abs(filepath.Dir(file))
 		if err != nil {
 			return nil, "", err
 		}
-		objects = append(objects, data)
-		logs.WriteString(log)
+		c, err := m.compileFile(ctx, &source{variant: v, dir: dir, base: filepath.Base(file), work: fmt.Sprintf("%s-%d", work, i)})
+		if err != nil {
+			return nil, "", keepLog(m.store, err)
+		}
+		objects = append(objects, c.Object)
+		logs.WriteString(c.Log)
 	}
 	data, err := m.joinObjects(ctx, work, objects)
 	if err != nil {
@@ -102,83 +99,60 @@ func (m *maker) compile(ctx context.Context, work string, v *variant) (*object, 
 	return o, logs.String(), err
 }
 
-// compileFile returns the object of one file, from the cache if neither the
-// source, a header, a flag nor the compiler has changed.
-func (m *maker) compileFile(ctx context.Context, src *source, file string) ([]byte, string, error) {
-	dir, err := filepath.Abs(filepath.Dir(file))
+// compileFile compiles one file, once for all variants that are the same text
+// behind the preprocessor, and not at all if the cache has the object of it.
+func (m *maker) compileFile(ctx context.Context, src *source) (*compiled, error) {
+	pre, err := m.preprocess(ctx, src)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	src.dir, src.base = dir, filepath.Base(file)
-	text, err := os.ReadFile(file)
+	key, err := keyOf("object", m.tools.identity(), m.commonFlags(src), src.patch.Name, src.base, pre.Text)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	src.key, err = keyOf("object", m.tools.identity(), m.compilerFlags(src), src.patch.Name,
-		src.base, digest(text), sourceDateEpoch())
-	if err != nil {
-		return nil, "", err
-	}
-	if data, log, ok := m.cachedObject(src); ok {
-		return data, log, nil
-	}
-	data, info, err := m.runCompiler(ctx, src)
-	if err != nil {
-		return nil, "", keepLog(m.store, err)
-	}
-	note, err := json.Marshal(info)
-	if err != nil {
-		return nil, "", err
-	}
-	if err := m.store.put("objects", src.key, data); err != nil {
-		return nil, "", err
-	}
-	return data, info.Log, m.store.put("dependencies", src.key, note)
-}
-
-// compilerFlags are all options that change what comes out, apart from folders.
-func (m *maker) compilerFlags(src *source) []string {
-	return slices.Concat(baseFlags, languageFlags(src.base), m.opts.Flags, src.flags())
-}
-
-// cachedObject returns the object kept for src if every file that went into it
-// still has the same content. A header that would now be found in an earlier
-// folder is not noticed.
-func (m *maker) cachedObject(src *source) (data []byte, log string, ok bool) {
-	note, ok := m.store.get("dependencies", src.key)
-	if !ok {
-		return nil, "", false
-	}
-	var info compiled
-	if json.Unmarshal(note, &info) != nil {
-		return nil, "", false
-	}
-	for _, d := range info.Dependencies {
-		text, err := os.ReadFile(under(src.dir, d.Path))
-		if err != nil || digest(text) != d.SHA256 {
-			return nil, "", false
+	result, err, _ := m.flights.Do(key, func() (any, error) {
+		if data, ok := m.store.get("objects", key); ok && pre.complete() {
+			var c compiled
+			if json.Unmarshal(data, &c) == nil {
+				return &c, nil
+			}
 		}
+		c, err := m.runCompiler(ctx, src)
+		if err != nil || !pre.complete() || changedSince(src.dir, pre.Dependencies, pre.began) {
+			return c, err
+		}
+		data, err := json.Marshal(c)
+		m.store.put("objects", key, data)
+		return c, err
+	})
+	if err != nil {
+		return nil, err
 	}
-	data, ok = m.store.get("objects", src.key)
-	return data, info.Log, ok
+	return result.(*compiled), nil
 }
 
-// runCompiler compiles a file in its own folder.
-func (m *maker) runCompiler(ctx context.Context, src *source) ([]byte, *compiled, error) {
+// commonFlags are all options that change what comes out of one text behind the
+// preprocessor, apart from folders.
+func (m *maker) commonFlags(src *source) []string {
+	return slices.Concat(baseFlags, languageFlags(src.base), m.opts.Flags)
+}
+
+// compilerFlags are all options but those that name files.
+func (m *maker) compilerFlags(src *source) []string {
+	return slices.Concat(m.commonFlags(src), src.flags(), lastFlags(src.patch.Name, src.dir))
+}
+
+// runCompiler compiles a file in its own folder: the file itself and not the
+// preprocessor's output, for the sake of the compiler's messages.
+func (m *maker) runCompiler(ctx context.Context, src *source) (*compiled, error) {
 	object := filepath.Join(m.work, src.work+".o")
-	deps := filepath.Join(m.work, src.work+".d")
-	args := slices.Concat(m.compilerFlags(src), lastFlags(src.patch.Name, src.dir),
-		[]string{"-MD", "-MF", deps, "-MT", "x", "-c", "-o", object, "./" + src.base})
+	args := append(m.compilerFlags(src), "-c", "-o", object, "./"+src.base)
 	log, err := run(ctx, command{path: m.tools.Compiler, args: args, dir: src.dir})
 	if err != nil {
-		return nil, nil, err
-	}
-	info := &compiled{Log: log}
-	if info.Dependencies, err = readDependencies(deps, src.dir); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	data, err := os.ReadFile(object)
-	return data, info, err
+	return &compiled{Object: data, Log: log}, err
 }
 
 // joinObjects makes one relocatable file of several.
@@ -202,45 +176,4 @@ func (m *maker) joinObjects(ctx context.Context, work string, objects [][]byte) 
 		return nil, keepLog(m.store, err)
 	}
 	return os.ReadFile(filepath.Join(dir, work+".o"))
-}
-
-// readDependencies reads the make rule that the compiler wrote and digests the
-// files that it names; relative names start from dir.
-func readDependencies(rule, dir string) ([]dependency, error) {
-	text, err := os.ReadFile(rule)
-	if err != nil {
-		return nil, err
-	}
-	var deps []dependency
-	for _, name := range ruleNames(string(text)) {
-		data, err := os.ReadFile(under(dir, name))
-		if err != nil {
-			return nil, fmt.Errorf("dependency of the source: %w", err)
-		}
-		deps = append(deps, dependency{Path: name, SHA256: digest(data)})
-	}
-	return deps, nil
-}
-
-// ruleNames splits the prerequisites of a make rule as gcc -MD writes it: a
-// blank in a name is escaped by a backslash, a dollar sign is doubled.
-func ruleNames(rule string) []string {
-	_, list, _ := strings.Cut(rule, ":")
-	list = strings.ReplaceAll(list, "\\\n", " ")
-	list = strings.ReplaceAll(list, `\ `, "\x00")
-	var names []string
-	for _, f := range strings.Fields(list) {
-		f = strings.ReplaceAll(f, "\x00", " ")
-		f = strings.ReplaceAll(f, `\#`, "#")
-		names = append(names, strings.ReplaceAll(f, "$$", "$"))
-	}
-	return names
-}
-
-// under returns name, in dir if it is relative.
-func under(dir, name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(dir, name)
 }

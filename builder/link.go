@@ -58,7 +58,8 @@ func (m *maker) link(ctx context.Context, job linkJob) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return linked, m.store.put("links", job.key, linked)
+	m.store.put("links", job.key, linked)
+	return linked, nil
 }
 
 // linkInputs writes what is linked into dir and returns the files in the order

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 	"github.com/lpbuild/lpbuild/livepatch"
@@ -40,7 +41,8 @@ func makeAll(ctx context.Context, patches []Patch, builds []*elfinfo.Build, o Op
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	m := &maker{opts: o, store: &store{dir: o.CacheDir}, work: work, write: write}
+	m := &maker{opts: o, store: useStore(o), work: work, write: write}
+	defer m.store.closeStore(o.CacheLimit)
 	if err := m.prepare(ctx, patches); err != nil {
 		return nil, err
 	}
@@ -67,6 +69,9 @@ type maker struct {
 	libgcc   map[string]bool
 	parts    []*part
 	variants []*variant
+	// flights are compilations under way, digests the files that were read.
+	flights singleflight.Group
+	digests digests
 	// unions holds what has been merged already; see union.
 	unions map[string]*union
 

@@ -144,5 +144,6 @@ func (m *maker) pack(t *target, linked []byte) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
-	return result, m.store.put("containers", t.key, note)
+	m.store.put("containers", t.key, note)
+	return result, nil
 }

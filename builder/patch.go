@@ -70,9 +70,13 @@ type Options struct {
 	// in PATH; "" is gcc. Flags are added to the builder's own.
 	Compiler string
 	Flags    []string
-	// CacheDir keeps objects and links between runs; "" keeps nothing. OutDir
-	// receives the containers.
-	CacheDir, OutDir string
+	// CacheDir keeps objects and links between runs, of this project and of
+	// others; "" keeps nothing. A folder that somebody else may write to is not
+	// used. It is kept below CacheLimit bytes (0: DefaultCacheLimit).
+	CacheDir   string
+	CacheLimit int64
+	// OutDir receives the containers.
+	OutDir string
 	// Jobs is how many compilers, links and containers run at a time; 0 is one
 	// per processor.
 	Jobs int

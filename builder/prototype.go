@@ -59,7 +59,8 @@ func (m *maker) readPrototypes(ctx context.Context, v *variant) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	return prototypes, m.store.put("prototypes", key, data)
+	m.store.put("prototypes", key, data)
+	return prototypes, nil
 }
 
 // prototypeDifference says how a replacement's prototype differs from the

@@ -83,7 +83,8 @@ func findToolchain(ctx context.Context, s *store, name string) (*toolchain, erro
 	if err != nil {
 		return nil, err
 	}
-	return t, s.put("toolchains", key, data)
+	s.put("toolchains", key, data)
+	return t, nil
 }
 
 // askToolchain asks the compiler at path which programs it runs.
@@ -96,7 +97,7 @@ func askToolchain(ctx context.Context, path string) (*toolchain, error) {
 	t := &toolchain{Compiler: path}
 	answers := map[string]string{}
 	for _, q := range []string{"--version", "-print-prog-name=ld", "-print-prog-name=as",
-		"-print-prog-name=cc1", "-print-libgcc-file-name"} {
+		"-print-prog-name=cc1", "-print-prog-name=cc1plus", "-print-libgcc-file-name"} {
 		a, err := ask(path, q)
 		if err != nil {
 			return nil, err
@@ -114,7 +115,7 @@ func askToolchain(ctx context.Context, path string) (*toolchain, error) {
 	t.Libgcc = answers["-print-libgcc-file-name"]
 	t.Version = answers["--version"] + "; " + linkerVersion
 	programs := []string{path, t.Linker, answers["-print-prog-name=as"],
-		answers["-print-prog-name=cc1"], t.Libgcc}
+		answers["-print-prog-name=cc1"], answers["-print-prog-name=cc1plus"], t.Libgcc}
 	t.Files, err = stampPrograms(programs)
 	return t, err
 }

@@ -56,5 +56,6 @@ func wrapperObject(ctx context.Context, s *store, t *toolchain, names []string) 
 	if err != nil {
 		return nil, err
 	}
-	return data, s.put("wrappers", key, data)
+	s.put("wrappers", key, data)
+	return data, nil
 }

@@ -20,6 +20,10 @@ type Options struct {
 	// Store is the folder of unpacked libraries (default: lpbuild in the
 	// user's cache folder).
 	Store string
+	// Cache is the folder of compiled objects, which projects share (default:
+	// lpbuild/build in the user's cache folder; build/.cache of the project if
+	// there is none).
+	Cache string
 	// Jobs is the number of tasks at a time; 0 means one per processor.
 	Jobs int
 	// Offline forbids the network.
@@ -231,7 +235,7 @@ func (p *Project) outDir() string {
 func (p *Project) builderOptions(opts Options, records []*elfinfo.Build, task versions.Task) builder.Options {
 	return builder.Options{
 		OutDir:     p.outDir(),
-		CacheDir:   filepath.Join(p.Dir, BuildDir, ".cache"),
+		CacheDir:   p.cacheDir(opts),
 		Jobs:       opts.Jobs,
 		Set:        p.Name,
 		SetVersion: p.Version,
@@ -239,6 +243,37 @@ func (p *Project) builderOptions(opts Options, records []*elfinfo.Build, task ve
 		Log:        opts.Log,
 		Progress:   func(builder.Outcome) { task.Add(1) },
 	}
+}
+
+// cacheDir is the folder of compiled objects.
+func (p *Project) cacheDir(opts Options) string {
+	if opts.Cache != "" {
+		return opts.Cache
+	}
+	if dir, err := DefaultCache(); err == nil {
+		return dir
+	}
+	return filepath.Join(p.Dir, BuildDir, ".cache")
+}
+
+// CleanCache removes the folder of compiled objects that opts name and returns
+// its size in bytes. The error wraps builder.ErrCacheInUse while a build uses it.
+func CleanCache(opts Options) (int64, error) {
+	dir := opts.Cache
+	if dir == "" {
+		var err error
+		if dir, err = DefaultCache(); err != nil {
+			return 0, err
+		}
+	}
+	return builder.ClearCache(dir)
+}
+
+// DefaultCache is the folder of compiled objects in the user's cache folder; an
+// error says that the user has none.
+func DefaultCache() (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "lpbuild", "build"), err
 }
 
 func outcomeRow(stage string, patch Patch, o builder.Outcome) Row {

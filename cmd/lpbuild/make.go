@@ -101,17 +101,3 @@ func (s *session) printRows(rows []pipeline.Row) error {
 func short(id elfinfo.BuildID) string {
 	return string(id[:min(8, len(id))])
 }
-
-func cleanCommand() *urfave.Command {
-	return &urfave.Command{
-		Name:        "clean",
-		Usage:       "remove build/ and dist/",
-		Description: "Removes what make, dist and rpm wrote. The lock, the version records and the cache of packages stay.",
-		Action: func(c *urfave.Context) error {
-			if err := cli.NArgs(c, 0, 0); err != nil {
-				return err
-			}
-			return pipeline.Clean(c.Path("directory"))
-		},
-	}
-}

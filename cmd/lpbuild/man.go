@@ -21,7 +21,10 @@ const projectFile = `A project file is strict YAML: a key that is not listed her
   repositories   list of mappings: name, url, keys
   support        how long after its build date a build gets live patches,
                  as "13 months" (days, weeks, months, years; default: for ever)
-  patches        list of folders below livepatches/ (default: all)
+  patches        list of folders below livepatches/ (default: all), each a name
+                 or a mapping of name, versions (as ">= 2.34, < 2.36-9"),
+                 unless_fixed, sources, defines, devel, waive; see
+                 docs/building.md
   requires       list of further requirements of the RPM
   expect         mapping from a live patch to before and after: the lines
                  that its test program prints
@@ -35,10 +38,11 @@ const projectFolder = `  lpbuild.yaml          the project file
   versions/             the record of each: all that make and check need
   livepatches/NAME/     NAME.c, NAME.in and test.c
   keys/                 the keys that sign the repositories
-  build/                containers, NAME_NEVRA_SONAME_BUILDID.so, and set.json
+  build/                containers, PROJECT_NEVRA_SONAME_BUILDID.so, and set.json
   dist/                 packages
 
-Packages and unpacked libraries are kept in lpbuild/ in the user's cache folder ($XDG_CACHE_HOME, default ~/.cache).`
+Packages and unpacked libraries are kept in lpbuild/ in the user's cache folder ($XDG_CACHE_HOME, default ~/.cache),
+compiled objects in lpbuild/build/ there.`
 
 // manPage is the manual page lpbuild(1).
 func manPage() []byte {
@@ -48,7 +52,7 @@ func manPage() []byte {
 		Sections: []cli.ManSection{
 			{Title: "FILES", Text: projectFolder},
 			{Title: "PROJECT FILE", Text: projectFile},
-			{Title: "ENVIRONMENT", Text: "SOURCE_DATE_EPOCH, in seconds since 1970, is the time of everything in packages; the default is the build time of the newest shipped build."},
+			{Title: "ENVIRONMENT", Text: "LPBUILD_CACHE is a folder for compiled objects instead of the one in the user's cache folder. Projects share it; it is kept below 4 GiB.\n\nSOURCE_DATE_EPOCH, in seconds since 1970, is the time of everything in packages; the default is the build time of the newest shipped build."},
 		},
 		SeeAlso: []string{"lpctl(1)", "rpm-helper(8)"},
 	})

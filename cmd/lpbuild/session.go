@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -45,11 +46,15 @@ func withProject(c *urfave.Context, patches []string, run func(*session) error) 
 	s.options = pipeline.Options{
 		Jobs:     c.Int("jobs"),
 		Offline:  c.Bool("offline"),
+		Cache:    cacheFolder(),
 		Log:      s.log(),
 		Progress: s.progress,
 	}
 	return run(s)
 }
+
+// cacheFolder is the folder of compiled objects, "" for the default one.
+func cacheFolder() string { return os.Getenv("LPBUILD_CACHE") }
 
 // log is the log of -v on stderr, or else keeps the warnings for the end.
 func (s *session) log() *slog.Logger {
