@@ -55,7 +55,7 @@ func (r *recorder) record(ctx context.Context, name string) (build, error) {
 	if err := r.worse(lib.BuildID(), found.source); err != nil {
 		return build{}, err
 	}
-	b, err := elfinfo.NewBuild(lib, found.file, r.req.Names)
+	b, err := elfinfo.NewRecord(lib, found.file, elfinfo.Wanted{Names: r.req.Names, Types: r.req.Types})
 	if err != nil {
 		return build{}, err
 	}

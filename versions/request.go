@@ -58,7 +58,9 @@ type Request struct {
 	// newer processors run that.
 	Libraries []string
 	// Names are the functions and variables to record, "name" or "name@source.c".
-	Names        []string
+	Names []string
+	// Types are the types to record the layouts of, as of [elfinfo.Wanted].
+	Types        []string
 	Repositories []Repository
 	// Debuginfod are the URLs of debuginfod servers (http or https), asked in
 	// this order for debug symbols that no package has; [DebuginfodURLs] stands

@@ -212,18 +212,24 @@ func (d *downloader) complete(v *shipped, sum string, found []string) bool {
 func (d *downloader) recorded(v *shipped) bool {
 	for _, l := range v.prior {
 		b, err := readRecord(d.req.ProjectDir, l)
-		if err != nil || !covers(b, d.req.Names) {
+		if err != nil || !covers(b, &d.req) {
 			return false
 		}
 	}
 	return len(v.prior) > 0
 }
 
-// covers says that every name was looked up in the build.
-func covers(b *elfinfo.Build, names []string) bool {
-	for _, n := range names {
+// covers says that every name was looked up in the build, of types too. A
+// record of an older lpbuild is not read at all ([elfinfo.RecordFacts]).
+func covers(b *elfinfo.Build, req *Request) bool {
+	for _, n := range req.Names {
 		n, _, _ = strings.Cut(n, "@")
 		if b.Functions[n] == nil && b.Variables[n] == nil && !slices.Contains(b.Absent, n) {
+			return false
+		}
+	}
+	for _, n := range req.Types {
+		if _, ok := b.TypeNames[n]; !ok {
 			return false
 		}
 	}
