@@ -16,7 +16,7 @@ type Concern struct {
 
 // NewConcern prepares decisions; builds must be all records of the project.
 func (p *Project) NewConcern(builds []*elfinfo.Build) *Concern {
-	return &Concern{project: p, evidence: NewEvidence(builds), now: time.Now()}
+	return &Concern{project: p, evidence: NewEvidence(builds), now: buildDate()}
 }
 
 // Apart is why a patch does not concern a build of its library, "" if it does.

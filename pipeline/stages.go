@@ -101,15 +101,6 @@ func (p *Project) Download(ctx context.Context, opts Options) (*versions.Lock, e
 	return versions.Download(ctx, r, opts.versions())
 }
 
-// NewBuilds are the builds that the repositories have and the lock has not.
-func (p *Project) NewBuilds(ctx context.Context, opts Options) ([]versions.Locked, error) {
-	r, err := p.request()
-	if err != nil {
-		return nil, err
-	}
-	return versions.NewBuilds(ctx, r, opts.versions())
-}
-
 // Lock is the content of versions.lock; ErrNoRecords is wrapped if there is none.
 func (p *Project) Lock() (*versions.Lock, error) {
 	lock, err := versions.ReadLock(p.Dir)

@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/pipeline/dist"
 	"github.com/lpbuild/lpbuild/versions"
 )
 
@@ -136,6 +137,16 @@ func (s Support) leftOut(b *elfinfo.Build, now time.Time) string {
 		return ""
 	}
 	return "support ended " + b.EndOfSupport.Format(time.DateOnly)
+}
+
+// buildDate is the time of SOURCE_DATE_EPOCH, as in everything that is built:
+// built again from the same sources, the set is the same. Without it, now.
+func buildDate() time.Time {
+	now, err := dist.SourceDate(time.Now())
+	if err != nil {
+		return time.Now() // dist and rpm refuse it with the reason
+	}
+	return now
 }
 
 // maxSupportWarnings is how many packages are named one by one.

@@ -114,7 +114,7 @@ func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyrin
 	}
 	task := d.opts.Progress.Start("repository "+r.Name, 0)
 	packages, err := repo.Packages(ctx, slices.Concat(d.req.Packages, d.req.DebugPackages), d.req.Arches)
-	if errors.Is(err, ErrOffline) && d.lock != nil {
+	if errors.Is(err, ErrOffline) && d.lock != nil && !d.mustAsk {
 		task.Done(nil)
 		if err := d.hold(r, keys, rpmmd.Provenance{}, false); err != nil {
 			return nil, err
@@ -201,8 +201,8 @@ func (d *downloader) addLocked(c *catalogue, bySum map[rpmmd.Checksum]*shipped, 
 		}
 		p := l.rpm(n)
 		v := bySum[p.Checksum]
-		if v == nil {
-			v = byNEVRA[l.NEVRA]
+		if same := byNEVRA[l.NEVRA]; v == nil && same != nil && same.pkg.BuildTime.Equal(l.BuildTime) {
+			v = same // not one that was built again
 		}
 		if v == nil {
 			v = &shipped{offer: offer{name: l.Repository, keys: keys, pkg: p}.lockedIn(), products: l.Products}
@@ -263,12 +263,15 @@ func otherDebug(n rpmfile.NEVRA, o offer) int {
 
 // NewBuilds returns the packages that the repositories have and the project's
 // lock lacks, oldest first. Only metadata is fetched: what is not in it (the
-// library, its build-id) is empty. Errors are those of Download.
+// library, its build-id) is empty. A package that was built again under its old
+// name and version is new: its digest differs. Errors are those of Download,
+// and ErrOffline where a repository may not be asked: the lock does not stand in.
 func NewBuilds(ctx context.Context, req Request, opts Options) ([]Locked, error) {
 	d, err := newDownloader(req, opts)
 	if err != nil {
 		return nil, err
 	}
+	d.mustAsk = true
 	c, err := d.catalogue(ctx)
 	if err != nil {
 		return nil, err

@@ -65,6 +65,8 @@ type downloader struct {
 	store *Store
 	lock  *Lock // what the project has; nil if nothing
 
+	mustAsk bool // the lock does not stand in for a repository
+
 	servers []*debugServer
 
 	accepted []string // fingerprints that Options accept

@@ -44,6 +44,7 @@ func newApp(stdout, stderr io.Writer) *urfave.App {
 			initCommand(),
 			downloadCommand(),
 			versionsCommand(),
+			scanCommand(),
 			makeCommand(),
 			checkCommand(),
 			testCommand(),

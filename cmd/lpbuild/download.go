@@ -10,7 +10,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lpbuild/lpbuild/cmd/internal/cli"
-	"github.com/lpbuild/lpbuild/pipeline"
 	"github.com/lpbuild/lpbuild/versions"
 )
 
@@ -47,7 +46,7 @@ func runDownload(s *session) error {
 	if s.Bool("json") {
 		return errors.Join(s.printProven(lock.Builds), err)
 	}
-	err = errors.Join(s.printLocked(lock.Builds), err)
+	err = errors.Join(s.printLocked(lock.Builds), s.warnSupport(), err)
 	if s.Bool("verbose") {
 		err = errors.Join(s.printLayers(lock.Builds), err)
 	}
@@ -91,53 +90,9 @@ func (s *session) printLayers(builds []versions.Locked) error {
 	return cli.WriteTable(s.App.Writer, []string{"BUILD", "LAYER", "PROOF", "KEY"}, rows)
 }
 
-func versionsCommand() *urfave.Command {
-	return &urfave.Command{
-		Name:        "versions",
-		Usage:       "list the shipped builds",
-		Description: "Lists the builds in versions.lock.",
-		Flags: []urfave.Flag{
-			&urfave.BoolFlag{Name: "new", Usage: "ask the repositories and list only builds that the lock lacks; exit code 22 if there are any"},
-		},
-		Action: func(c *urfave.Context) error {
-			if err := cli.NArgs(c, 0, 0); err != nil {
-				return err
-			}
-			return withProject(c, nil, runVersions)
-		},
-	}
-}
-
-func runVersions(s *session) error {
-	if !s.Bool("new") {
-		lock, err := s.project.Lock()
-		if err != nil {
-			return err
-		}
-		return s.printLocked(lock.Builds)
-	}
-	builds, err := s.project.NewBuilds(s.Context.Context, s.options)
-	if err != nil || len(builds) == 0 {
-		return err
-	}
-	if err := s.printLocked(builds); err != nil {
-		return err
-	}
-	return fmt.Errorf("%d %w", len(builds), pipeline.ErrNewBuilds)
-}
-
 // printLocked prints rows of the lock.
 func (s *session) printLocked(builds []versions.Locked) error {
 	s.progress.wait()
-	if s.Bool("json") {
-		enc := json.NewEncoder(s.App.Writer)
-		for _, b := range builds {
-			if err := enc.Encode(b); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 	rows := make([][]string, len(builds))
 	for i, b := range builds {
 		support := ""

@@ -22,7 +22,11 @@ func makeCommand() *urfave.Command {
 			"others: the table at the end says why, and the exit code is 3.",
 		Action: func(c *urfave.Context) error {
 			return withProject(c, c.Args().Slice(), func(s *session) error {
-				return s.report(s.project.Make(c.Context, s.options))
+				report, err := s.project.Make(c.Context, s.options)
+				if err == nil {
+					err = s.warnSupport()
+				}
+				return s.report(report, err)
 			})
 		},
 	}

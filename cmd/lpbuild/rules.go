@@ -29,6 +29,8 @@ var rules = []cli.Rule{
 	{Err: pipeline.ErrNoRecords, Code: cli.NotFound, Hint: "run lpbuild download"},
 	{Err: pipeline.ErrNoRepositories, Code: cli.Usage, Hint: "add one under repositories:"},
 	{Err: pipeline.ErrNewBuilds, Code: cli.NewBuilds, Hint: "run lpbuild download, then make and test"},
+	{Err: pipeline.ErrCVE, Code: cli.Usage, Hint: "name one, or name it in a comment of a description: ! CVE-2022-37434"},
+	{Err: pipeline.ErrUnknown, Code: cli.SomeFailed, Hint: "REASON says what is missing; a build that is not known to be fixed should get the live patch"},
 	{Match: cli.As[*pipeline.ConfigError], Code: cli.Usage},
 	{Match: cli.As[*livepatch.SyntaxError], Code: cli.Usage},
 	{Err: versions.ErrKeyFile, Code: cli.Usage, Hint: "keys: in lpbuild.yaml are files with OpenPGP public keys, relative to the project"},
