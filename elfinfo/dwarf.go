@@ -246,7 +246,7 @@ func (d *debugInfo) prototype(addr uint64, name string) (text string) {
 	}()
 	p := prototyper{dwarfTree{data: d.data, budget: maxPrototypeEntries}}
 	text, err := p.prototype(d.root(at), name)
-	if err != nil || len(text) > maxPrototype {
+	if err != nil || len(text) > maxPrototype || hasControl(text) {
 		return ""
 	}
 	return text

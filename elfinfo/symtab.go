@@ -89,5 +89,8 @@ func baseName(s string) string {
 	if s == "" || strings.HasPrefix(s, "<") {
 		return ""
 	}
-	return path.Base(s)
+	if s = path.Base(s); !isFileName(s) {
+		return ""
+	}
+	return s
 }
