@@ -2,6 +2,7 @@ package versions
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"fmt"
@@ -99,6 +100,7 @@ type lab struct {
 	repo    string
 	key     *openpgp.Entity
 	signer  *openpgp.Entity // of the metadata; key if nil
+	arch    string          // of the next packages; x86_64 if empty
 	project string
 	store   string
 	server  *httptest.Server
@@ -166,7 +168,7 @@ func (l *lab) writeTo(name string, data []byte) {
 // pkg writes one signed package into the repository; nil key: unsigned.
 func (l *lab) pkg(name, version string, key *openpgp.Entity, files ...rpmpack.RPMFile) string {
 	l.t.Helper()
-	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: name, Version: version, Release: "1", Arch: "x86_64",
+	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: name, Version: version, Release: "1", Arch: cmp.Or(l.arch, "x86_64"),
 		Epoch: rpmpack.NoEpoch, Compressor: "zstd", BuildTime: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)})
 	if err != nil {
 		l.t.Fatal(err)
@@ -186,7 +188,7 @@ func (l *lab) pkg(name, version string, key *openpgp.Entity, files ...rpmpack.RP
 	if err := r.Write(&b); err != nil {
 		l.t.Fatal(err)
 	}
-	file := fmt.Sprintf("%s-%s-1.x86_64.rpm", name, version)
+	file := fmt.Sprintf("%s-%s-1.%s.rpm", name, version, cmp.Or(l.arch, "x86_64"))
 	l.writeTo(filepath.Join(l.repo, file), b.Bytes())
 	return file
 }
@@ -229,10 +231,15 @@ func (l *lab) addVersion(version string) {
 	l.pkg("demo-debuginfo", version, l.key, debugFiles(c)...)
 }
 
-// index makes and signs the metadata.
-func (l *lab) index() {
+// index makes and signs the metadata; args are for createrepo_c.
+func (l *lab) index(args ...string) {
 	l.t.Helper()
-	run(l.t, "createrepo_c", "--quiet", l.repo)
+	run(l.t, "createrepo_c", append([]string{"--quiet", l.repo}, args...)...)
+	l.signMetadata()
+}
+
+func (l *lab) signMetadata() {
+	l.t.Helper()
 	md, err := os.ReadFile(filepath.Join(l.repo, "repodata/repomd.xml"))
 	if err != nil {
 		l.t.Fatal(err)
