@@ -95,11 +95,12 @@ func (h *host) acquire(ctx context.Context) (release func(), err error) {
 		return nil, context.Cause(ctx)
 	}
 	release = sync.OnceFunc(func() { <-h.slots })
-	err = h.requests.wait(ctx, 1)
-	if err == nil {
-		h.mu.Lock()
-		pause := time.Until(h.until)
-		h.mu.Unlock()
+	h.mu.Lock()
+	pause := time.Until(h.until)
+	h.mu.Unlock()
+	if pause > maxRetryAfter {
+		err = fmt.Errorf("%w: the server asked to be left alone for %v more", errRefused, pause.Round(time.Second))
+	} else if err = h.requests.wait(ctx, 1); err == nil {
 		err = sleep(ctx, pause)
 	}
 	if err != nil {
@@ -108,9 +109,9 @@ func (h *host) acquire(ctx context.Context) (release func(), err error) {
 	return release, err
 }
 
-// pause leaves the host alone for d, but not beyond what is useful.
+// pause leaves the host alone for d.
 func (h *host) pause(d time.Duration) {
-	until := time.Now().Add(min(d, maxRetryAfter))
+	until := time.Now().Add(d)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if until.After(h.until) {

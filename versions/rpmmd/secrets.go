@@ -77,14 +77,22 @@ func (s *secrets) hide(text string) string {
 	return s.replacer.Replace(text)
 }
 
-// hideError returns err, or one that reads without the secrets and wraps err.
+// hideError returns err, or one that reads without the secrets and is what err
+// is. It has no control characters either: a server can make up a good part of
+// an error, and it is read on a terminal.
 func (s *secrets) hideError(err error) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
-	if hidden := s.hide(text); hidden != text {
-		return &hiddenError{hidden, err}
+	shown := strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s.hide(text))
+	if shown != text {
+		return &hiddenError{shown, err}
 	}
 	return err
 }
