@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/livepatch"
 )
 
 // An observed process is looked at from outside, through /proc only and
@@ -137,9 +138,9 @@ func mappedBuild(name, addresses string) (uint64, elfinfo.BuildID, error) {
 	return 0, f.BuildID(), nil
 }
 
-// intact checks that every function that the patch replaces has the bytes of
-// the record in the process.
-func (o observed) intact(patch Patch, build *elfinfo.Build) error {
+// intact checks that every function that the container replaces, for this patch
+// or another one of the set, has the bytes of the record in the process.
+func (o observed) intact(container *livepatch.Container, build *elfinfo.Build) error {
 	base, err := o.base(build)
 	if err != nil {
 		return err
@@ -149,19 +150,32 @@ func (o observed) intact(patch Patch, build *elfinfo.Build) error {
 		return err
 	}
 	defer mem.Close()
-	for _, u := range patch.Description.Units {
-		f, err := build.Function(u.Name())
-		if err != nil {
-			return err
+	for _, u := range container.Apply.Units {
+		f := functionAt(build, u.Address)
+		if f == nil {
+			return fmt.Errorf("%s: no function at %#x in the record", u.Old, u.Address)
 		}
 		got := make([]byte, len(f.Bytes))
 		if _, err := mem.ReadAt(got, int64(base+f.Address)); err != nil {
-			return fmt.Errorf("pid %d: %s: %w", o.pid, u.Name(), err)
+			return fmt.Errorf("pid %d: %s: %w", o.pid, u.Old, err)
 		}
 		for i := range got {
 			if got[i] != f.Bytes[i] {
-				return fmt.Errorf("pid %d: %s+%#x: % x in memory, % x in the library", o.pid, u.Name(), i,
+				return fmt.Errorf("pid %d: %s+%#x: % x in memory, % x in the library", o.pid, u.Old, i,
 					got[i:min(i+8, len(got))], f.Bytes[i:min(i+8, len(got))])
+			}
+		}
+	}
+	return nil
+}
+
+// functionAt is a function of the record by its address, whatever its name; nil
+// if there is none.
+func functionAt(build *elfinfo.Build, address uint64) *elfinfo.Function {
+	for _, all := range build.Functions {
+		for i := range all {
+			if all[i].Address == address {
+				return &all[i]
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func (j *testJob) try(ctx context.Context, opts TestOptions, done func()) error 
 	j.log.line("%s: done", StepBuild)
 	done()
 	t := &trial{
-		testJob: j, argv: argv, env: env, containers: []*livepatch.Container{container},
+		testJob: j, argv: argv, env: env, container: container,
 		injector: injector.New(injector.Options{Log: j.log.logger(opts.Log), Restore: true}),
 	}
 	defer t.stop()
@@ -41,14 +41,14 @@ func (j *testJob) try(ctx context.Context, opts TestOptions, done func()) error 
 // A trial is one run of a test program and the steps that it goes through.
 type trial struct {
 	*testJob
-	argv, env  []string
-	program    *program  // nil before it was started
-	hammer     *hammerer // nil if the program has no threads to hammer with
-	injector   *injector.Injector
-	containers []*livepatch.Container
-	observed   observed
-	round      int    // counts from 1
-	old, new   string // the answers before and after
+	argv, env []string
+	program   *program  // nil before it was started
+	hammer    *hammerer // nil if the program has no threads to hammer with
+	injector  *injector.Injector
+	container *livepatch.Container
+	observed  observed
+	round     int    // counts from 1
+	old, new  string // the answers before and after
 }
 
 // A step is one of those after the build.
@@ -134,7 +134,7 @@ func (t *trial) started(ctx context.Context) (err error) {
 	if t.observed, err = observe(t.program.pid); err != nil {
 		return err
 	}
-	if err := errors.Join(t.observed.undisturbed(), t.observed.intact(t.patch, t.build)); err != nil || t.hammer == nil {
+	if err := errors.Join(t.observed.undisturbed(), t.observed.intact(t.container, t.build)); err != nil || t.hammer == nil {
 		return err
 	}
 	if err := t.hammer.begin(); err != nil {
@@ -167,7 +167,7 @@ func (t *trial) operate(ctx context.Context, do operation, want injector.Word) (
 		*between += t.hammer.fresh()
 		defer func() { t.row.Hammer.During += t.hammer.fresh() }()
 	}
-	results, err := do(ctx, injector.Selection{PIDs: []int{t.program.pid}}, t.containers)
+	results, err := do(ctx, injector.Selection{PIDs: []int{t.program.pid}}, []*livepatch.Container{t.container})
 	if err != nil {
 		return injector.Result{}, err
 	}
@@ -228,7 +228,7 @@ func (t *trial) restored(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(t.observed.undisturbed(), t.observed.intact(t.patch, t.build))
+	return errors.Join(t.observed.undisturbed(), t.observed.intact(t.container, t.build))
 }
 
 func (t *trial) exit(ctx context.Context) error {
