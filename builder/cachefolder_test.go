@@ -176,7 +176,7 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 	if os.Geteuid() == 0 && unix.Mount("tmpfs", o.CacheDir, "tmpfs", 0, "size=8k,mode=0700") == nil {
 		defer unix.Unmount(o.CacheDir, unix.MNT_DETACH) //nolint:errcheck // of a folder of this test
 	} else {
-		for _, kind := range []string{"objects", "preprocessed", "links", "containers", "toolchains", "prototypes"} {
+		for _, kind := range []string{"objects", "preprocessed", "links", "containers", "toolchains", "types"} {
 			writeFile(t, filepath.Join(o.CacheDir, kind), "in the way")
 		}
 	}

@@ -46,6 +46,7 @@ func makeAll(ctx context.Context, patches []Patch, builds []*elfinfo.Build, o Op
 	if err := m.prepare(ctx, patches); err != nil {
 		return nil, err
 	}
+	m.typeNames = typeNames(builds)
 	sites := m.assign(builds)
 	if err := m.compileAll(ctx); err != nil {
 		return nil, err
@@ -69,6 +70,8 @@ type maker struct {
 	libgcc   map[string]bool
 	parts    []*part
 	variants []*variant
+	// typeNames are what readTypes looks up in the objects.
+	typeNames []string
 	// flights are compilations under way, digests the files that were read.
 	flights singleflight.Group
 	digests digests

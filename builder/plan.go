@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -94,8 +95,9 @@ func newPartPlan(c *cell, b *elfinfo.Build) (*partPlan, error) {
 			return nil, err
 		}
 		p.functions = append(p.functions, f)
-		p.warnUnit(u, f)
+		p.warnUnit(b, u, f)
 	}
+	p.warnLayouts(b)
 	for _, r := range p.desc.References {
 		t, err := findTarget(b, r)
 		if err != nil {
@@ -194,13 +196,24 @@ func tlsMismatch(tls bool) string {
 }
 
 // warnUnit notes what the author should know about one replaced function.
-func (p *partPlan) warnUnit(u livepatch.Unit, f *elfinfo.Function) {
+func (p *partPlan) warnUnit(b *elfinfo.Build, u livepatch.Unit, f *elfinfo.Function) {
 	if len(f.InlinedInto) > 0 {
 		p.warnings = append(p.warnings, fmt.Sprintf("function %s is also inlined into %s: these keep the old code",
 			u.Name(), strings.Join(f.InlinedInto, ", ")))
 	}
-	if diff := prototypeDifference(f.Prototype, p.prototypes[u.New]); diff != "" {
+	if clones := bypasses(f); clones != "" {
+		p.warnings = append(p.warnings, fmt.Sprintf("function %s has clones that keep the old code: %s", u.Name(), clones))
+	}
+	for _, diff := range p.prototypeDifferences(b, f, u.New).Differences {
 		p.warnings = append(p.warnings, fmt.Sprintf("replacement %s of %s: %s (the build has %s)",
 			u.New, u.Name(), diff, f.Prototype))
+	}
+}
+
+// warnLayouts notes the types that the source declares unlike the build's.
+func (p *partPlan) warnLayouts(b *elfinfo.Build) {
+	found := p.layoutDifferences(b)
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		p.warnings = append(p.warnings, fmt.Sprintf("the declaration of %s: %s", name, found[name][0]))
 	}
 }

@@ -1,9 +1,10 @@
 package builder
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,23 +13,50 @@ import (
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
-// readPrototypes returns the C prototypes of the replacements, from the debug
-// information of the object. They only serve warnings: what cannot be found
-// out is missing from the result.
-func (m *maker) readPrototypes(ctx context.Context, v *variant) (map[string]string, error) {
-	var names []string
-	for _, u := range v.desc.Units {
-		names = append(names, u.New)
+// typeNames are the names of the types that the records have looked up: what
+// the sources of the live patches declare.
+func typeNames(builds []*elfinfo.Build) []string {
+	names := map[string]bool{}
+	for _, b := range builds {
+		for name := range b.TypeNames {
+			names[name] = true
+		}
 	}
-	key, err := keyOf("prototypes", m.tools.identity(), v.object.sum, names)
+	return slices.Sorted(maps.Keys(names))
+}
+
+// readTypes returns a record of the replacements: their prototypes, and the
+// types that the source declares. It is read from the debug information of the
+// object.
+func (m *maker) readTypes(ctx context.Context, v *variant) (*elfinfo.Build, error) {
+	wanted := elfinfo.Wanted{Types: m.typeNames}
+	for _, u := range v.desc.Units {
+		wanted.Names = append(wanted.Names, u.New)
+	}
+	key, err := keyOf("types", m.tools.identity(), v.object.sum, wanted, elfinfo.RecordFacts)
 	if err != nil {
 		return nil, err
 	}
-	prototypes := map[string]string{}
-	if data, ok := m.store.get("prototypes", key); ok && json.Unmarshal(data, &prototypes) == nil {
-		return prototypes, nil
+	if data, ok := m.store.get("types", key); ok {
+		if record, err := elfinfo.DecodeBuild(bytes.NewReader(data)); err == nil {
+			return record, nil
+		}
 	}
-	// A relocatable file is not what elfinfo reads: link it against nothing.
+	record, err := m.recordObject(ctx, v, wanted)
+	if err != nil {
+		return nil, err
+	}
+	var data bytes.Buffer
+	if err := record.Encode(&data); err != nil {
+		return nil, err
+	}
+	m.store.put("types", key, data.Bytes())
+	return record, nil
+}
+
+// recordObject links the object against nothing, because a relocatable file is
+// not what elfinfo reads, and records it.
+func (m *maker) recordObject(ctx context.Context, v *variant, wanted elfinfo.Wanted) (*elfinfo.Build, error) {
 	dir, err := os.MkdirTemp(m.work, "probe-")
 	if err != nil {
 		return nil, err
@@ -46,155 +74,64 @@ func (m *maker) readPrototypes(ctx context.Context, v *variant) (map[string]stri
 		return nil, err
 	}
 	defer f.Close()
-	record, err := elfinfo.NewBuild(f, nil, names)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if fn, err := record.Function(name); err == nil && fn.Prototype != "" {
-			prototypes[name] = fn.Prototype
-		}
-	}
-	data, err := json.Marshal(prototypes)
-	if err != nil {
-		return nil, err
-	}
-	m.store.put("prototypes", key, data)
-	return prototypes, nil
+	return elfinfo.NewRecord(f, nil, wanted)
 }
 
-// prototypeDifference says how a replacement's prototype differs from the
-// original's in a way that matters to a caller in machine code: the number of
-// parameters, "...", or what kind of register a value is in. It returns "" if
-// there is no difference, and where a type's name does not tell (a typedef that
-// is not a standard one), because a project may well declare it otherwise.
-func prototypeDifference(original, replacement string) string {
-	a, okA := splitPrototype(original)
-	b, okB := splitPrototype(replacement)
-	if !okA || !okB {
-		return ""
+// prototypeDifferences says how the prototype of the replacement called name,
+// and the types that it reaches, differ from those of the function f of the
+// build. The answer is empty if nothing differs, or one side has no debug
+// information.
+func (v *variant) prototypeDifferences(b *elfinfo.Build, f *elfinfo.Function, name string) elfinfo.Comparison {
+	if v.types == nil || f.Type == 0 {
+		return elfinfo.Comparison{}
 	}
-	if len(a.parameters) != len(b.parameters) {
-		return fmt.Sprintf("%d parameters, not %d", len(b.parameters), len(a.parameters))
+	replacement, err := v.types.Function(name)
+	if err != nil || replacement.Type == 0 {
+		return elfinfo.Comparison{}
 	}
-	if differ(a.result, b.result) {
-		return fmt.Sprintf("it returns %q, not %q", b.result, a.result)
-	}
-	for i := range a.parameters {
-		if differ(a.parameters[i], b.parameters[i]) {
-			return fmt.Sprintf("parameter %d is %q, not %q", i+1, b.parameters[i], a.parameters[i])
-		}
-	}
-	return ""
+	return elfinfo.CompareTypes(b, f.Type, v.types, replacement.Type)
 }
 
-// differ reports whether two declarations are certainly of different classes.
-func differ(a, b string) bool {
-	ca, cb := classOf(a), classOf(b)
-	return ca != "" && cb != "" && ca != cb
-}
-
-// signature is a prototype taken apart.
-type signature struct {
-	result     string
-	parameters []string
-}
-
-// splitPrototype takes "type name(parameters)" apart; it gives up on functions
-// that return a pointer to a function or array.
-func splitPrototype(text string) (signature, bool) {
-	head, rest, ok := strings.Cut(text, "(")
-	list, closed := strings.CutSuffix(rest, ")")
-	if !ok || !closed {
-		return signature{}, false
+// layoutDifferences says, for each type that the source declares and the build
+// has, how the layouts differ. Where units of the library give one name
+// several layouts, one of them must match.
+func (v *variant) layoutDifferences(b *elfinfo.Build) map[string][]string {
+	found := map[string][]string{}
+	if v.types == nil {
+		return found
 	}
-	name := strings.LastIndexAny(head, " *")
-	s := signature{result: strings.TrimSpace(head[:name+1])}
-	depth, start := 0, 0
-	for i := range len(list) {
-		switch list[i] {
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth < 0 {
-				return signature{}, false
-			}
-		case ',':
-			if depth == 0 {
-				s.parameters = append(s.parameters, strings.TrimSpace(list[start:i]))
-				start = i + 1
+	for name, own := range v.types.TypeNames {
+		for _, id := range own {
+			if diff := nearest(b, b.TypeNames[name], v.types, id); len(diff) > 0 {
+				found[name] = diff
 			}
 		}
 	}
-	if last := strings.TrimSpace(list[start:]); last != "void" && last != "" {
-		s.parameters = append(s.parameters, last)
-	}
-	return s, true
+	return found
 }
 
-// classOf reduces a declaration to how its value is passed (System V psABI for
-// x86-64, 3.2.3): "pointer", "integer of 4 bytes" and so on, "" if the text
-// does not tell.
-func classOf(declaration string) string {
-	if strings.ContainsAny(declaration, "*[(&") {
-		return "pointer"
+// nearest are the differences from the layout that differs least.
+func nearest(b *elfinfo.Build, layouts []elfinfo.TypeID, own *elfinfo.Build, id elfinfo.TypeID) (least []string) {
+	for i, layout := range layouts {
+		diff := elfinfo.CompareTypes(b, layout, own, id).Differences
+		if len(diff) == 0 {
+			return nil
+		}
+		if i == 0 || len(diff) < len(least) {
+			least = diff
+		}
 	}
-	if declaration == "..." {
-		return declaration
-	}
-	words := slices.DeleteFunc(strings.Fields(declaration), func(w string) bool {
-		return w == "const" || w == "volatile" || w == "restrict" || w == "register"
-	})
-	if len(words) == 0 {
-		return ""
-	}
-	if class, ok := standardTypes[words[0]]; ok {
-		return class
-	}
-	n := 0
-	for n < len(words) && strings.Contains(" unsigned signed long short int char float double void _Bool ", " "+words[n]+" ") {
-		n++
-	}
-	return arithmeticClass(words[:n])
+	return least
 }
 
-// arithmeticClass is the class of a basic type in its keywords.
-func arithmeticClass(words []string) string {
-	has := func(w string) bool { return slices.Contains(words, w) }
-	switch {
-	case len(words) == 0:
-		return ""
-	case has("void"):
-		return "void"
-	case has("float"):
-		return "float"
-	case has("double") && has("long"):
-		return "long double"
-	case has("double"):
-		return "double"
-	case has("char"), has("_Bool"):
-		return integer1
-	case has("short"):
-		return integer2
-	case has("long"):
-		return integer8
+// bypasses says what else runs instead of a function, "" if nothing does:
+// clones that are not reached through the function alone.
+func bypasses(f *elfinfo.Function) string {
+	var names []string
+	for _, c := range f.Clones {
+		if !c.Reached {
+			names = append(names, fmt.Sprintf("%s at %#x", c.Name, c.Address))
+		}
 	}
-	return integer4
-}
-
-const (
-	integer1 = "integer of 1 byte"
-	integer2 = "integer of 2 bytes"
-	integer4 = "integer of 4 bytes"
-	integer8 = "integer of 8 bytes"
-)
-
-// standardTypes are the classes of typedefs of C and POSIX on x86-64.
-var standardTypes = map[string]string{
-	"int8_t": integer1, "uint8_t": integer1, "int16_t": integer2, "uint16_t": integer2,
-	"int32_t": integer4, "uint32_t": integer4, "pid_t": integer4, "uid_t": integer4,
-	"gid_t": integer4, "mode_t": integer4, "socklen_t": integer4, "wchar_t": integer4,
-	"wint_t": integer4, "int64_t": integer8, "uint64_t": integer8, "size_t": integer8,
-	"ssize_t": integer8, "off_t": integer8, "off64_t": integer8, "time_t": integer8,
-	"intptr_t": integer8, "uintptr_t": integer8, "ptrdiff_t": integer8,
+	return strings.Join(names, ", ")
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/lpbuild/lpbuild/elfinfo"
 )
 
 // variant is one live patch compiled in one way: with the macros and headers
@@ -17,9 +19,9 @@ type variant struct {
 	defines, headers []string
 
 	// Set by compileAll.
-	object     *object
-	prototypes map[string]string
-	err        error
+	object *object
+	types  *elfinfo.Build // of the replacements; nil if they are not known
+	err    error
 }
 
 // variantOf returns the variant of p that a selection asks for.
@@ -112,8 +114,8 @@ func (m *maker) compileVariant(ctx context.Context, index int, v *variant) error
 	if err := v.checkReplacements(); err != nil {
 		return err
 	}
-	if v.prototypes, err = m.readPrototypes(ctx, v); err != nil {
-		m.opts.log().Debug("prototypes of the replacements are unknown", "patch", v.String(), "error", err)
+	if v.types, err = m.readTypes(ctx, v); err != nil {
+		m.opts.log().Debug("types of the replacements are unknown", "patch", v.String(), "error", err)
 	}
 	return nil
 }
