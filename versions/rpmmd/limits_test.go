@@ -22,77 +22,62 @@ func (l *lab) pkg() Package {
 
 // Two repositories on one host have their requests counted together.
 func TestConnectionsPerHost(t *testing.T) {
-	const limit, rounds = 3, 4
+	const limit = 3
 	l := newLab(t, gz)
-	var mu sync.Mutex
-	now, most, groups := 0, 0, make(chan chan struct{}, 1)
-	groups <- make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		now++
-		most = max(most, now)
-		mu.Unlock()
-		// It answers when as many are there as may be.
-		group := <-groups
-		mu.Lock()
-		if now >= limit {
-			close(group)
-			group = nil
-			groups <- make(chan struct{})
-		} else {
-			groups <- group
-		}
-		mu.Unlock()
-		if group != nil {
-			select {
-			case <-group:
-			case <-r.Context().Done():
-			}
-		}
-		mu.Lock()
-		now--
-		mu.Unlock()
+	arrived, release := make(chan struct{}, 2*limit), make(chan struct{})
+	m := newMirror(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-release
 		w.Write(l.body)
 	}))
-	defer server.Close()
 	network := NewNetwork(Limits{Connections: limit})
 	repositories := []*Repository{
-		l.open(t, server.URL+"/a", Options{Network: network, Stall: 20 * time.Second}),
-		l.open(t, server.URL+"/b", Options{Network: network, Stall: 20 * time.Second}),
+		l.open(t, m.URL+"/a", Options{Network: network}), l.open(t, m.URL+"/b", Options{Network: network}),
 	}
 	var wg sync.WaitGroup
-	for i := range limit * rounds {
+	for i := range limit {
 		wg.Go(func() {
 			if err := repositories[i%2].Download(ctx, l.pkg(), filepath.Join(t.TempDir(), "x"), none); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+	for range limit {
+		<-arrived
+	}
+	impatient, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	err := repositories[1].Download(impatient, l.pkg(), filepath.Join(t.TempDir(), "x"), none)
+	if !errors.Is(err, context.DeadlineExceeded) || m.requests("") != limit {
+		t.Errorf("%v, %d requests at a time; want %d", err, m.requests(""), limit)
+	}
+	close(release)
 	wg.Wait()
-	if most != limit {
-		t.Errorf("%d requests at a time, want %d", most, limit)
+	if err := repositories[1].Download(ctx, l.pkg(), filepath.Join(t.TempDir(), "x"), none); err != nil {
+		t.Error(err)
 	}
 }
 
+// That the limit makes a connection slow is not the server's stall.
 func TestBytesPerSecond(t *testing.T) {
 	l := newLab(t, gz)
+	l.write(t, "slow", l.body[:128<<10])
 	server := httptest.NewServer(l.files(nil))
 	defer server.Close()
-	// The connection itself brings more than enough: that the limit makes it
-	// slow is not the server's stall.
-	r := l.open(t, server.URL, Options{Network: NewNetwork(Limits{BytesPerSecond: 4 * int64(len(l.body))}), Stall: 50 * time.Millisecond})
+	r := l.open(t, server.URL, Options{Network: NewNetwork(Limits{BytesPerSecond: 2 * 100 << 10}), Stall: 250 * time.Millisecond})
 	begun := time.Now()
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			if err := r.Download(ctx, l.pkg(), filepath.Join(t.TempDir(), "x"), none); err != nil {
+			p := Package{Location: "slow", Size: 128 << 10, Checksum: Checksum{"sha256", sum(l.body[:128<<10])}}
+			if err := r.Download(ctx, p, filepath.Join(t.TempDir(), "x"), none); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if d := time.Since(begun); d < 450*time.Millisecond {
-		t.Errorf("two files at four a second took %v", d)
+	if d := time.Since(begun); d < 1200*time.Millisecond {
+		t.Errorf("256 KiB at 200 KiB a second took %v", d)
 	}
 }
 
@@ -276,22 +261,23 @@ func TestResumeOfUnvouchedFile(t *testing.T) {
 func TestAnnouncedSizes(t *testing.T) {
 	l := newLab(t, gz)
 	for name, tt := range map[string]struct {
-		answer http.HandlerFunc
-		want   error
+		answer   http.HandlerFunc
+		want     error
+		requests int // with one more from the start, if it was not the first
 	}{
 		"too long": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9999999999")
 			w.WriteHeader(200)
-		}, ErrChecksum},
+		}, ErrChecksum, 2},
 		"too short": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "10")
 			w.Write(l.body[:10])
-		}, ErrTruncated},
+		}, ErrTruncated, 2},
 		"part of more": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Range", "bytes 8-9/9999999999")
 			w.WriteHeader(http.StatusPartialContent)
-		}, ErrChecksum},
-		"ends early, unannounced": {func(w http.ResponseWriter, _ *http.Request) { w.Write(l.body[:10]); w.(http.Flusher).Flush() }, ErrTruncated},
+		}, ErrChecksum, 2},
+		"ends early, unannounced": {func(w http.ResponseWriter, _ *http.Request) { w.Write(l.body[:10]); w.(http.Flusher).Flush() }, ErrTruncated, 2 * idleAlone},
 	} {
 		m := newMirror(t, tt.answer)
 		dst := filepath.Join(t.TempDir(), "x")
@@ -299,7 +285,7 @@ func TestAnnouncedSizes(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := l.open(t, m.URL, Options{}).Download(ctx, l.pkg(), dst, none)
-		if !errors.Is(err, tt.want) || m.requests("") > 8 {
+		if !errors.Is(err, tt.want) || m.requests("") > tt.requests {
 			t.Errorf("%s: %v after %d requests, want %v", name, err, m.requests(""), tt.want)
 		}
 	}
@@ -308,7 +294,7 @@ func TestAnnouncedSizes(t *testing.T) {
 // A server that cuts every answer after a few bytes is not asked for ever.
 func TestManySmallSteps(t *testing.T) {
 	l := newLab(t, gz)
-	c := &cutter{l: l, n: 100}
+	c := &cutter{l: l, n: 10_000}
 	m := newMirror(t, c)
 	err := l.open(t, m.URL, Options{}).Download(ctx, l.pkg(), filepath.Join(t.TempDir(), "x"), none)
 	if err == nil || m.requests("") > 2*idleAlone {

@@ -150,7 +150,7 @@ func TestBadMirror(t *testing.T) {
 		"all dropped": {"/repodata/repomd.xml": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
 	}
 	says := map[string]string{
-		"package stalls": "nothing arrived for 100ms", "package forbidden": "LPBUILD_REPO_LAB_USER", "package endless": "larger than 524288 bytes",
+		"package stalls": "nothing arrived for 500ms", "package forbidden": "LPBUILD_REPO_LAB_USER", "package endless": "larger than 524288 bytes",
 		"package broken server": "answer 500", "redirects in circles": "more than 10 redirects", "packed unasked": "not asked for",
 	}
 	for name, bad := range cases {
@@ -158,7 +158,10 @@ func TestBadMirror(t *testing.T) {
 			t.Parallel()
 			first, second := newMirror(t, l.files(bad)), newMirror(t, l.files(nil))
 			var log bytes.Buffer
-			opts := Options{Stall: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))}
+			opts := Options{Log: slog.New(slog.NewTextHandler(&log, nil))}
+			if strings.HasSuffix(name, "stalls") {
+				opts.Stall = 500 * time.Millisecond
+			}
 			if err := l.whole(t, l.openMirrors(t, opts, first.URL, second.URL)); err != nil {
 				t.Fatal(err)
 			}
