@@ -226,7 +226,7 @@ func (c *caseFile) absent(b *elfinfo.Build) bool {
 func (c *caseFile) silence(b *elfinfo.Build) string {
 	for _, name := range c.functions {
 		if _, err := b.Function(name); errors.Is(err, elfinfo.ErrNotRecorded) {
-			return "what the record has of " + name + " is not enough: run lpbuild download"
+			return "the record knows neither " + name + " nor that there is none: run lpbuild download, with debug symbols"
 		}
 	}
 	var text string

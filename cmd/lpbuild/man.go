@@ -20,7 +20,9 @@ const projectFile = `A project file is strict YAML: a key that is not listed her
   arches         list (default: x86_64)
   repositories   list of mappings: name, url, keys
   support        how long after its build date a build gets live patches,
-                 as "13 months" (days, weeks, months, years; default: for ever)
+                 as "13 months" (days, weeks, months, years; default: for ever),
+                 or a mapping of window, warn, until, unsupported; see
+                 docs/support.md
   patches        list of folders below livepatches/ (default: all), each a name
                  or a mapping of name, versions (as ">= 2.34, < 2.36-9"),
                  unless_fixed, sources, defines, devel, waive; see
