@@ -15,6 +15,10 @@ const maxDebugLen = 2<<30 - 1
 // maxRatio is a little more than deflate can compress.
 const maxRatio = 1100
 
+// maxRangesLen bounds .debug_ranges and .debug_rnglists: unpacked by debug/dwarf,
+// a range takes five times the memory.
+const maxRangesLen = 128 << 20
+
 // debugSections are the sections that are read. Half of the time of a walk
 // goes into decompressing them, so that line tables and location lists, which
 // are not needed, are left alone.
@@ -58,6 +62,9 @@ func (f *File) openDWARF() (data *dwarf.Data, strings []byte, err error) {
 		s := e.Section(".debug_" + name)
 		if s == nil || s.Type == elf.SHT_NOBITS {
 			continue
+		}
+		if (name == "ranges" || name == "rnglists") && s.Size > maxRangesLen {
+			return nil, nil, f.bad("section %q: %d bytes", s.Name, s.Size)
 		}
 		var carry uint64
 		if total, carry = bits.Add64(total, s.Size, 0); carry != 0 || total > maxDebugLen || s.Size/maxRatio > s.FileSize {
@@ -192,16 +199,16 @@ func (d *debugInfo) inlinedInto(addr uint64, name string, symbolAt func(uint64) 
 		return nil
 	}
 	own := d.roots(self)
-	seen := make(map[dwarf.Offset]bool)
+	mine, seen := make(map[dwarf.Offset]bool), make(map[dwarf.Offset]bool)
 	for _, root := range own {
-		seen[root] = true
+		mine[root] = true
 	}
 	var names []string
 	for todo := slices.Clone(own); len(todo) > 0 && len(seen) < maxHolders; todo = todo[1:] {
 		for _, at := range d.holders[todo[0]] {
 			root := d.root(at)
 			switch {
-			case slices.Contains(own, root) || seen[at]:
+			case mine[root] || seen[at]:
 			case d.subprograms[at].code == 0:
 				if !seen[root] {
 					seen[root] = true
@@ -244,8 +251,12 @@ func (d *debugInfo) prototype(addr uint64, name string) (text string) {
 			text = ""
 		}
 	}()
+	root := d.root(at)
+	if d.name(root) == "" {
+		return "" // origins that lead nowhere: what it has of types is not all
+	}
 	p := prototyper{dwarfTree{data: d.data, budget: maxPrototypeEntries}}
-	text, err := p.prototype(d.root(at), name)
+	text, err := p.prototype(root, name)
 	if err != nil || len(text) > maxPrototype || hasControl(text) {
 		return ""
 	}

@@ -2,6 +2,7 @@ package elfinfo
 
 import (
 	"debug/dwarf"
+	"fmt"
 	"math"
 )
 
@@ -16,7 +17,12 @@ type dwarfData struct {
 	main      *dwarf.Data
 	alternate *dwarf.Data // nil without a supplementary file
 	strings   []byte      // .debug_str of the supplementary file
+	ranges    int         // read so far
 }
+
+// maxRanges bounds the ranges that are read of one file: any number of entries
+// may share a list of them.
+const maxRanges = 1 << 22
 
 // Reader returns a reader at the first entry of the file itself.
 func (d *dwarfData) Reader() *dwarfReader {
@@ -28,7 +34,11 @@ func (d *dwarfData) Ranges(e *dwarf.Entry) ([][2]uint64, error) {
 	if e.Offset&inAlternate != 0 {
 		return nil, nil
 	}
-	return d.main.Ranges(e)
+	ranges, err := d.main.Ranges(e)
+	if d.ranges += len(ranges); d.ranges > maxRanges {
+		return nil, fmt.Errorf("more than %d ranges of code", maxRanges)
+	}
+	return ranges, err
 }
 
 // starts are where the entries of each file begin.
