@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"io"
 	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -155,4 +159,117 @@ func unhex(t testing.TB, s string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// Links of debug files lead nowhere but into packages of debug symbols, and a file that links to itself is no help.
+func TestAlternateLinksThatLie(t *testing.T) {
+	d := pair(t)
+	var dwz []byte
+	for _, f := range d.debugged {
+		if strings.Contains(f.Name, ".dwz/") {
+			dwz = f.Body
+		}
+	}
+	const name = "../../.dwz/pair-1.0-1.x86_64\x00"
+	relink := func(to string) func([]byte) []byte {
+		to += strings.Repeat("/", max(0, len(name)-1-len(to)))
+		return func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(name), []byte(to[:len(name)-1]+"\x00")) }
+	}
+	for link, found := range map[string]bool{
+		"../../../../../../../etc/passwd":           false,
+		"/etc/passwd":                               false,
+		"libone.so.1-1.0-1.x86_64.debug":            false,
+		"../../../../../../../usr/lib/debug/.dwz/x": false,
+		"../../.dwz/././pair-1.0-1.x86":             false,
+	} {
+		if len(link) >= len(name) {
+			link = strings.TrimPrefix(link, "../../../")
+		}
+		l := pairLab(t, d.packaged, changed(d.debugged, "/usr/lib64/lib", relink(link)))
+		log, records := l.recordPair(l.pairRequest(pairNames...))
+		if have := knows(records[0]); have.prototype != found || !have.variable || !strings.Contains(log, "dwz") {
+			t.Errorf("%s: %+v\n%s", link, have, log)
+		}
+	}
+	if dwz == nil {
+		t.Fatal("no dwz file")
+	}
+	// Another package of debug symbols of the same source may have the file.
+	l := pairLab(t, d.packaged, without(d.debugged, ".dwz/"))
+	l.pkg("common-debuginfo", "1.0", l.key, rpmpack.RPMFile{Name: debugRoot + "/.dwz/pair-1.0-1.x86_64", Mode: 0o644, Body: dwz})
+	l.index()
+	req := l.pairRequest(pairNames...)
+	req.DebugPackages = []string{"common-debuginfo", "pair-debuginfo"}
+	if log, records := l.recordPair(req); !knows(records[0]).prototype {
+		t.Errorf("the file is in another package: %+v\n%s", knows(records[0]), log)
+	}
+}
+
+// Minidebuginfo that unpacks to more than any library has, or to something else, is not used and costs little.
+func TestMiniDebugInfoThatLies(t *testing.T) {
+	need(t, "xz", "objcopy")
+	c := compile(t, "1.9")
+	bomb := exec.Command("xz", "-c", "-0")
+	bomb.Stdin = io.LimitReader(zeros{}, maxMini+1)
+	packed, err := bomb.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := packedMini(t, c.debug)
+	for name, section := range map[string][]byte{
+		"bomb":          packed,
+		"no xz":         []byte("\x7fELF"),
+		"truncated":     whole[:len(whole)/2],
+		"empty":         {},
+		"another build": packedMini(t, compile(t, "1.10").debug),
+		"no ELF file":   packedMini(t, []byte("symbols")),
+	} {
+		l := newLab(t)
+		l.pkg("demo", "1.9", l.key, libraryFiles(compiled{lib: addSection(t, c.lib, ".gnu_debugdata", section)})...)
+		l.index()
+		var log bytes.Buffer
+		opts := l.options()
+		opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+		lock, err := Download(ctx, l.request("demo", "hidden"), opts)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if lock.Builds[0].DebugSource != elfinfo.DebugNone || !strings.Contains(log.String(), "minidebuginfo that cannot be used") {
+			t.Errorf("%s: source %s\n%s", name, lock.Builds[0].DebugSource, log.String())
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func packedMini(t testing.TB, data []byte) []byte {
+	t.Helper()
+	cmd := exec.Command("xz", "-c")
+	cmd.Stdin = bytes.NewReader(data)
+	packed, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+// addSection is an ELF file with a section more.
+func addSection(t testing.TB, file []byte, name string, content []byte) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	from, section := filepath.Join(dir, "file"), filepath.Join(dir, "section")
+	for name, data := range map[string][]byte{from: file, section: content} {
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, "objcopy", "--add-section", name+"="+section, from)
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
