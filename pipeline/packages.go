@@ -104,10 +104,10 @@ func (p *Project) RuntimeRPM(ctx context.Context, version, binDir string, opts P
 }
 
 // writeManifest notes in build/ which containers are the set. A set of which a
-// container failed has no manifest.
+// container failed has no manifest, and neither has one without any.
 func (p *Project) writeManifest(report *Report) error {
 	dir := filepath.Join(p.Dir, BuildDir)
-	if report.Err() != nil {
+	if report.Err() != nil || len(report.containers()) == 0 {
 		err := os.Remove(filepath.Join(dir, rpmhook.ManifestName))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/lpbuild/lpbuild/builder"
 	"github.com/lpbuild/lpbuild/elfinfo"
@@ -35,6 +34,8 @@ type Options struct {
 	Log *slog.Logger
 	// Progress is told of running tasks; nil is told nothing.
 	Progress versions.Progress
+
+	shard Shard // the builds that are made
 }
 
 // task tells the progress of a new task; it never returns nil.
@@ -136,10 +137,10 @@ func (p *Project) Make(ctx context.Context, opts Options) (*Report, error) {
 	if err != nil {
 		return report, err
 	}
-	if err := p.prune(report); err != nil || p.selected {
+	if err := prune(p.outDir(), report.containers()); err != nil || p.selected {
 		return report, err
 	}
-	return report, p.writeManifest(report)
+	return report, errors.Join(p.writeManifest(report), removeShards(p.outDir()))
 }
 
 // Check finds everything that Make would refuse, and writes nothing.
@@ -172,7 +173,7 @@ func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts 
 		patches = append(patches, made)
 	}
 	task := opts.task(stage+" "+p.Name, int64(rows))
-	outcomes, err := build(ctx, patches, records, p.builderOptions(opts, records, task))
+	outcomes, err := build(ctx, patches, opts.shard.of(records), p.builderOptions(opts, records, task))
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // outcomes of a stage cut short are not worth a report
 	}
@@ -301,15 +302,18 @@ func targetOf(patch Patch, b *elfinfo.Build) bool {
 	return builder.IsTarget(patch.Description.Target, b)
 }
 
-// prune removes containers in the output folder that the report does not list.
-func (p *Project) prune(report *Report) error {
-	present, err := filepath.Glob(filepath.Join(p.outDir(), "*.so"))
+// prune removes the containers in a folder that are not wanted.
+func prune(dir string, wanted []string) error {
+	present, err := filepath.Glob(filepath.Join(dir, "*.so"))
 	if err != nil {
 		return err
 	}
-	wanted := report.containers()
+	keep := make(map[string]bool, len(wanted))
+	for _, name := range wanted {
+		keep[name] = true
+	}
 	for _, file := range present {
-		if !slices.Contains(wanted, filepath.Base(file)) {
+		if !keep[filepath.Base(file)] {
 			if err := os.Remove(file); err != nil {
 				return err
 			}

@@ -19,17 +19,37 @@ func makeCommand() *urfave.Command {
 		Description: "Builds containers with all live patches into build/, one for each build. With only some of the live patches\n" +
 			"named, containers with these go to build/selection/, and build/ keeps the whole set. Needs a C compiler, but\n" +
 			"neither network nor packages. What has not changed is not built again. A build that fails does not stop the\n" +
-			"others: the table at the end says why, and the exit code is 3.",
-		Action: func(c *urfave.Context) error {
-			return withProject(c, c.Args().Slice(), func(s *session) error {
-				report, err := s.project.Make(c.Context, s.options)
-				if err == nil {
-					err = s.warnSupport()
-				}
-				return s.report(report, err)
-			})
+			"others: the table at the end says why, and the exit code is 3.\n\n" +
+			"With --shard I/N, one of N machines makes its part of the builds into build/ and notes it in\n" +
+			"set.I-of-N.json. With --merge, the parts of all N, gathered in build/, become what one machine makes.",
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "shard", Usage: "make only part `I/N` of the builds, as one of N machines"},
+			&urfave.BoolFlag{Name: "merge", Usage: "make nothing: join the parts that are in build/ into one set"},
 		},
+		Action: runMake,
 	}
+}
+
+func runMake(c *urfave.Context) error {
+	shard, err := pipeline.ParseShard(c.String("shard"))
+	switch sharded, merge := c.IsSet("shard"), c.Bool("merge"); {
+	case sharded && err != nil:
+		return cli.Usagef("--shard: %v", err)
+	case sharded && merge, (sharded || merge) && c.NArg() > 0:
+		return cli.Usagef("--shard and --merge are for all live patches, and one at a time")
+	case !sharded:
+		shard = pipeline.Shard{}
+	}
+	return withProject(c, c.Args().Slice(), func(s *session) error {
+		if c.Bool("merge") {
+			return s.project.Merge()
+		}
+		report, err := s.project.MakeShard(c.Context, s.options, shard)
+		if err == nil {
+			err = s.warnSupport()
+		}
+		return s.report(report, err)
+	})
 }
 
 func checkCommand() *urfave.Command {
