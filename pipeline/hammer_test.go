@@ -109,7 +109,7 @@ func testBody(t *testing.T, lib *greet, body, more string, opts TestOptions) Row
 		t.Fatal(err)
 	}
 	row := madeRow(t, patch, lib.build)
-	job := testJob{row: &row, patch: patch, build: lib.build, store: lib, out: filepath.Join(t.TempDir(), "prog"), log: new(testLog)}
+	job := testJob{row: &row, patch: patch, build: lib.build, store: lib, libcs: chooseLibc(t, lib), out: filepath.Join(t.TempDir(), "prog"), log: new(testLog)}
 	job.run(t.Context(), opts)
 	return row
 }

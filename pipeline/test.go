@@ -140,6 +140,7 @@ type testJob struct {
 	patch Patch
 	build *elfinfo.Build
 	store libraries
+	libcs *libcChoice
 	out   string // the path of the test program
 	log   *testLog
 }
@@ -157,12 +158,16 @@ func (p *Project) testJobs(report *Report, store libraries, work string) ([]test
 	if err != nil {
 		return nil, err
 	}
+	libcs, err := newLibcChoice(records, store)
+	if err != nil {
+		return nil, err
+	}
 	var jobs []testJob
 	row := 0
 	for _, patch := range p.Patches {
 		for _, build := range targets(patch, records) {
 			jobs = append(jobs, testJob{
-				row: &report.Rows[row], patch: patch, build: build, store: store,
+				row: &report.Rows[row], patch: patch, build: build, store: store, libcs: libcs,
 				out: filepath.Join(work, fmt.Sprintf("%d", row), patch.Name), log: new(testLog),
 			})
 			row++
@@ -189,8 +194,8 @@ func (j *testJob) run(ctx context.Context, opts TestOptions) {
 		j.row.Result, j.row.Reason = Skipped, "no test.c"
 		task.Done(nil)
 		return
-	case cannotRun(j.build) != "":
-		j.row.Result, j.row.Reason = Skipped, cannotRun(j.build)
+	case j.cannotRun() != "":
+		j.row.Result, j.row.Reason = Skipped, j.cannotRun()
 		task.Done(nil)
 		return
 	default:
@@ -229,8 +234,27 @@ const (
 	hostLoader = "/lib64/" + loader
 )
 
+// cannotRun says why this machine cannot run the build, "" if it can.
+func (j *testJob) cannotRun() string {
+	if reason := cannotRun(j.build); reason != "" {
+		return reason
+	}
+	if dir, err := j.store.LibraryDir(j.build); err != nil || hasLoader(dir) {
+		return "" // buildProgram meets the error
+	}
+	_, _, reason, _ := j.libcs.choose(j.build)
+	return reason
+}
+
+// hasLoader says whether a folder of libraries is that of a libc.
+func hasLoader(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, loader))
+	return err == nil
+}
+
 // buildProgram builds test.c for the build. A libc runs with its own loader and
-// its own libraries; any other library with this machine's.
+// its own libraries; any other library with this machine's, if they are new
+// enough for it.
 func (j *testJob) buildProgram(ctx context.Context) (argv, env []string, err error) {
 	dir, library, err := j.libraryDir()
 	if err != nil {
@@ -238,12 +262,12 @@ func (j *testJob) buildProgram(ctx context.Context) (argv, env []string, err err
 	}
 	env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}
 	target := builder.ProgramEnv{LibraryDir: dir}
-	if _, err := os.Stat(filepath.Join(dir, loader)); err != nil {
-		host, err := filepath.EvalSymlinks(hostLoader)
+	if !hasLoader(dir) {
+		libc, loader, _, err := j.libcs.choose(j.build)
 		if err != nil {
 			return nil, nil, err
 		}
-		target = builder.ProgramEnv{LibraryDir: filepath.Dir(host), Loader: host, Libraries: []string{library}}
+		target = builder.ProgramEnv{LibraryDir: libc, Loader: loader, Libraries: []string{library}}
 		env = append(env, "LD_LIBRARY_PATH="+dir)
 	}
 	header := j.out + ".h"

@@ -36,6 +36,29 @@ int main(void)
 }
 `
 
+const remembers = `
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <poll.h>
+extern const char *greeting(void);
+int main(void)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	char byte;
+	int patched = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	do {
+		const char *answer = greeting();
+		int now = strcmp(answer, "good day") == 0;
+		puts(patched && !now ? "hello again" : answer);
+		patched |= now;
+	} while (poll(&in, 1, 5) <= 0 || read(STDIN_FILENO, &byte, 1) > 0);
+	return STATUS;
+}
+`
+
 func TestTrial(t *testing.T) {
 	requireTracing(t)
 	lib, other := newGreet(t, "one"), newGreet(t, "two")
@@ -58,6 +81,7 @@ func TestTrial(t *testing.T) {
 		{name: "not a program", program: "int main(", step: StepBuild, reason: "test.c"},
 		{name: "ends by itself", program: endsByItself, status: "4", step: StepStart, reason: "exit status 4"},
 		{name: "changes its mind", program: changesItsMind, step: StepStart, reason: `unexpected answer "well, well"`},
+		{name: "another answer after it was reverted", program: remembers, step: StepRestore, reason: `the answer is "hello again", it was "hello" before`},
 		{name: "container for another build", containerFor: other.build, step: StepApply, reason: "NO-PATCH-FOR-BUILD"},
 	}
 	for _, tt := range tests {
@@ -70,7 +94,7 @@ func TestTrial(t *testing.T) {
 				target = tt.containerFor
 			}
 			row := madeRow(t, patch, target)
-			job := testJob{row: &row, patch: patch, build: lib.build, store: lib, out: filepath.Join(t.TempDir(), "prog"), log: new(testLog)}
+			job := testJob{row: &row, patch: patch, build: lib.build, store: lib, libcs: chooseLibc(t, lib), out: filepath.Join(t.TempDir(), "prog"), log: new(testLog)}
 			job.run(t.Context(), TestOptions{Rounds: 2, Timeout: cmp.Or(tt.timeout, time.Minute)})
 			if tt.step == "" {
 				if row.Result != Passed || row.Reason != "" || row.Seconds <= 0 || row.StoppedMicroseconds <= 0 {

@@ -38,7 +38,7 @@ func TestVariantsForProcessors(t *testing.T) {
 	for _, build := range builds {
 		patch := greetPatch(t, "good day", "", "0")
 		row := madeRow(t, patch, build)
-		job := testJob{row: &row, patch: patch, build: build, store: store, out: filepath.Join(t.TempDir(), "prog"), log: new(testLog)}
+		job := testJob{row: &row, patch: patch, build: build, store: store, libcs: chooseLibc(t, store), out: filepath.Join(t.TempDir(), "prog"), log: new(testLog)}
 		job.run(t.Context(), TestOptions{Rounds: 1, Timeout: time.Minute})
 		switch {
 		case row.Result == Passed && cannotRun(build) == "":
