@@ -14,9 +14,16 @@ const projectFile = `A project file is strict YAML: a key that is not listed her
   description    a paragraph (default: the summary)
   license        SPDX expression
   url            home page
-  package        the package whose library is patched
-  debug_package  the package with its debug symbols (default: PACKAGE-debuginfo)
-  libraries      list of absolute paths in the package
+  package        the package whose library is patched, or a list: where it was
+                 renamed, or libraries have packages of their own
+  debug_package  the packages with their debug symbols, one or a list
+                 (default: PACKAGE-debuginfo of each)
+  debuginfod     list of URLs of debuginfod servers, for debug symbols that no
+                 package has; $DEBUGINFOD_URLS stands for those of the
+                 environment; see docs/debug-symbols.md
+  libraries      list of absolute paths in the packages; patterns are allowed,
+                 /lib64/NAME is also /usr/lib64/NAME, and variants of it in
+                 glibc-hwcaps folders are included
   arches         list (default: x86_64)
   repositories   list of mappings: name, url, keys
   support        how long after its build date a build gets live patches,
