@@ -249,6 +249,10 @@ func TestHTMLOfManyBuilds(t *testing.T) {
 	b.size(760, 1000)
 	b.media("print", "light")
 	fits(t, b, "many, printed")
+	var wide bool
+	if b.eval(`document.querySelector("table").getBoundingClientRect().right > document.documentElement.clientWidth`, &wide); wide {
+		t.Error("the printed table is cut off")
+	}
 	b.shot("many-print")
 	b.quiet(file)
 }
