@@ -129,7 +129,7 @@ func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyrin
 	if err != nil {
 		return nil, err
 	}
-	layers := metadataLayers(p)
+	layers := metadataLayers(p, r.UnsignedMetadata)
 	offers := make([]offer, len(packages))
 	for i, p := range packages {
 		offers[i] = r.offer(repo, keys, p)

@@ -22,9 +22,13 @@ type Layer struct {
 	Subkey string `json:"subkey,omitempty"`
 }
 
-// metadataLayers are what stands above a package in its repository.
-func metadataLayers(p rpmmd.Provenance) []Layer {
+// metadataLayers are what stands above a package in its repository: nothing in
+// a folder of packages, metadata without a signature where the project allows it.
+func metadataLayers(p rpmmd.Provenance, unsigned bool) []Layer {
 	if p.Signer.Fingerprint == "" {
+		if unsigned {
+			return []Layer{{Of: "repomd.xml", Proof: "not signed"}}
+		}
 		return nil
 	}
 	return []Layer{
@@ -46,6 +50,12 @@ func packageLayers(o offer, v rpmfile.Verification) []Layer {
 		payload.Of = "payload"
 	}
 	return append(layers, header, payload)
+}
+
+// answerLayers are what is known of a debug file that a debuginfod server gave:
+// nobody signed it, it was held against the library.
+func answerLayers() []Layer {
+	return []Layer{{Of: "debug file", Proof: "not signed, held against the library"}}
 }
 
 // debugLayers names layers as those of the debug symbols.

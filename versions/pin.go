@@ -56,7 +56,7 @@ func (d *downloader) checkKeys(name string, keys *keyring.Keyring) error {
 	for _, k := range keys.Keys() {
 		trusted[k.Fingerprint] = k.Refused == ""
 		if k.Refused == "" && !slices.Contains(pin.Keys, k.Fingerprint) && !d.accepts(k.Fingerprint) {
-			fresh = append(fresh, fmt.Sprintf("%s (%s, made %s)", k.Fingerprint, k.Name, k.Created.Format(time.DateOnly)))
+			fresh = append(fresh, fmt.Sprintf("%s (%s, made %s, in %s)", k.Fingerprint, k.Name, k.Created.Format(time.DateOnly), k.File))
 		}
 	}
 	var same, gone []string

@@ -247,18 +247,36 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// A repository that was signed must not get away without.
+// A repository that was signed must not get away without, even where the
+// project allows metadata that nobody signs.
 func TestSignatureTakenAway(t *testing.T) {
-	d := &downloader{}
-	last := &Pin{Name: "lab", SignedBy: strings.Repeat("A", 40)}
-	if err := d.checkSigner(last, rpmmd.Provenance{}); !errors.Is(err, ErrKeyChanged) || !strings.Contains(err.Error(), last.SignedBy) {
-		t.Errorf("%v, want ErrKeyChanged", err)
+	l := newLab(t, "1.9")
+	l.download("demo")
+	if err := os.Remove(filepath.Join(l.repo, "repodata/repomd.xml.asc")); err != nil {
+		t.Fatal(err)
 	}
-	d.opts.AcceptOlder = []string{"lab"}
-	if err := d.checkSigner(last, rpmmd.Provenance{}); err != nil {
-		t.Error(err)
+	l.refuses(ErrSignature, "repomd.xml.asc")
+	req, opts := l.request("demo"), l.options()
+	req.Repositories[0].UnsignedMetadata = true
+	if lock, err := Download(ctx, req, opts); !errors.Is(err, ErrKeyChanged) || lock != nil || !strings.Contains(err.Error(), fingerprintOf(l.key)) {
+		t.Fatalf("%v, %v; want ErrKeyChanged", lock, err)
 	}
-	if err := d.checkSigner(&Pin{Name: "lab"}, rpmmd.Provenance{}); err != nil {
-		t.Errorf("never signed: %v", err)
+	opts.AcceptOlder = []string{"lab"}
+	lock, err := Download(ctx, req, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Layer{{Of: "repomd.xml", Proof: "not signed"}, {Of: "package", Proof: "sha256"}}
+	if diff := cmp.Diff(want, lock.Builds[0].Layers[:2]); diff != "" || lock.Repositories[0].SignedBy != "" {
+		t.Errorf("%s\n%+v", diff, lock.Repositories)
+	}
+	opts.AcceptOlder = nil
+	if _, err := Download(ctx, req, opts); err != nil {
+		t.Errorf("accepted once, and refused again: %v", err)
+	}
+	// A signature that comes back counts from then on.
+	l.index()
+	if p := l.download("demo").Repositories[0]; p.SignedBy != fingerprintOf(l.key) {
+		t.Errorf("%+v", p)
 	}
 }

@@ -95,6 +95,7 @@ func (r *recorder) locked(b *elfinfo.Build, found *symbols) (Locked, error) {
 	}
 	if a := found.answer; a != nil {
 		l.DebugLocation, l.DebugFileSHA256 = a.location, a.sum
+		l.Layers = slices.Concat(r.layers, answerLayers())
 	}
 	if from := found.from; from != nil {
 		l.DebugLocation, l.DebugRPMSHA256, l.DebugRPMSize = from.pkg.Location, from.sum, from.pkg.Size

@@ -56,6 +56,7 @@ const maxKeyFile = 4 << 20
 // It is safe for concurrent use.
 type Keyring struct {
 	entities openpgp.EntityList
+	files    []string // of each entity
 }
 
 // A Key describes one primary key of a keyring.
@@ -65,6 +66,8 @@ type Key struct {
 	Fingerprint string
 	// Name is the primary user id, "" if there is none.
 	Name string
+	// File is the file that it was read from, "" if from memory.
+	File string
 	// Created is in UTC.
 	Created time.Time
 	// Refused says why nothing that the key signs is accepted, "" if it is.
@@ -75,7 +78,7 @@ type Key struct {
 func (k *Keyring) Keys() []Key {
 	keys := make([]Key, len(k.entities))
 	for i, e := range k.entities {
-		keys[i] = Key{Fingerprint: fingerprint(e.PrimaryKey), Name: nameOf(e), Created: e.PrimaryKey.CreationTime.UTC()}
+		keys[i] = Key{Fingerprint: fingerprint(e.PrimaryKey), Name: nameOf(e), File: k.files[i], Created: e.PrimaryKey.CreationTime.UTC()}
 		if err := refusal(e); err != nil {
 			keys[i].Refused = err.Error()
 		}
@@ -103,7 +106,7 @@ func Open(files ...string) (*Keyring, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := k.add(data); err != nil {
+		if err := k.add(name, data); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -113,16 +116,19 @@ func Open(files ...string) (*Keyring, error) {
 // Parse reads public keys, armored or binary, from memory.
 func Parse(data []byte) (*Keyring, error) {
 	k := new(Keyring)
-	return k, k.add(data)
+	return k, k.add("", data)
 }
 
 // Merge adds the keys of other. It must not run beside other methods of k.
-func (k *Keyring) Merge(other *Keyring) { k.entities = append(k.entities, other.entities...) }
+func (k *Keyring) Merge(other *Keyring) {
+	k.entities = append(k.entities, other.entities...)
+	k.files = append(k.files, other.files...)
+}
 
 // Len is the number of primary keys.
 func (k *Keyring) Len() int { return len(k.entities) }
 
-func (k *Keyring) add(data []byte) error {
+func (k *Keyring) add(file string, data []byte) error {
 	blocks, err := dearmor(data, openpgp.PublicKeyType)
 	if err != nil {
 		return fmt.Errorf("public key: %w", err)
@@ -138,9 +144,20 @@ func (k *Keyring) add(data []byte) error {
 	if len(added) == 0 {
 		return errors.New("no OpenPGP public key")
 	}
+	if err := checkKeys(added); err != nil {
+		return err
+	}
+	for _, e := range added {
+		k.entities, k.files = append(k.entities, e), append(k.files, file)
+	}
+	return nil
+}
+
+// checkKeys refuses the keys of a file if one is private or none can ever count.
+func checkKeys(keys openpgp.EntityList) error {
 	var refused error
 	usable := 0
-	for _, e := range added {
+	for _, e := range keys {
 		if e.PrivateKey != nil {
 			return fmt.Errorf("key %s is a private key: keep it out of the project", fingerprint(e.PrimaryKey))
 		}
@@ -150,11 +167,10 @@ func (k *Keyring) add(data []byte) error {
 		}
 		usable++
 	}
-	if usable == 0 {
-		return refused
+	if usable > 0 {
+		return nil
 	}
-	k.entities = append(k.entities, added...)
-	return nil
+	return refused
 }
 
 // dearmor returns the binary content of every armored block of data, which
