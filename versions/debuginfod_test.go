@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/versions/rpmmd"
 )
 
 // debuginfod serves packages by the real program and returns its URL.
@@ -80,6 +83,27 @@ func TestDebuginfod(t *testing.T) {
 	req.Names = append(req.Names, "hidden_other")
 	if log, records = l.recordPair(req); knows(records[0]) != want || strings.Contains(log, "WARN") {
 		t.Errorf("known %+v\n%s", knows(records[0]), log)
+	}
+}
+
+// A project that asks a server only now learns more of the same names.
+func TestDebuginfodLater(t *testing.T) {
+	d := pair(t)
+	l := pairLab(t, d.packaged, nil)
+	req := l.pairRequest("hidden_one")
+	req.Libraries = []string{"/usr/lib64/libone.so.1"}
+	for _, servers := range [][]string{nil, {debuginfod(t, d.rpms)}} {
+		req.Debuginfod = servers
+		if _, err := Download(ctx, req, l.options()); err != nil {
+			t.Fatal(err)
+		}
+		records, err := ReadRecords(l.project)
+		if err != nil || len(records) != 1 {
+			t.Fatalf("%d records, %v", len(records), err)
+		}
+		if have := knows(records[0]); have.prototype != (servers != nil) || !have.private {
+			t.Errorf("servers %v: source %s, known %+v", servers, records[0].DebugSource, have)
+		}
 	}
 }
 
@@ -181,6 +205,53 @@ func TestDebuginfodThatMisbehaves(t *testing.T) {
 				t.Errorf("left behind: %v %v", left, hidden)
 			}
 		})
+	}
+}
+
+// Credentials reach their server, and nothing else: no log, no message, no file.
+func TestDebuginfodCredentials(t *testing.T) {
+	const secret = "s3cret-words"
+	d := pair(t)
+	l := pairLab(t, d.packaged, nil)
+	back, err := url.Parse(debuginfod(t, d.rpms))
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := httputil.NewSingleHostReverseProxy(back)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "me" || password != secret {
+			http.Error(w, r.Header.Get("Authorization"), http.StatusUnauthorized)
+			return
+		}
+		behind.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	address, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := rpmmd.EnvPrefix("debuginfod " + address.Host)
+	req := l.pairRequest(pairNames...)
+	req.Debuginfod = []string{server.URL}
+	log, _ := l.recordPair(req) // without
+	t.Setenv(prefix+"USER", "me")
+	t.Setenv(prefix+"PASSWORD", secret)
+	again, records := l.recordPair(req)
+	if records[0].DebugSource != elfinfo.DebugServer {
+		t.Errorf("source %s\n%s", records[0].DebugSource, again)
+	}
+	for name, text := range l.snapshot() {
+		log += name + text
+	}
+	t.Setenv("DEBUGINFOD_URLS", strings.Replace(server.URL, "://", "://me:"+secret+"@", 1))
+	req.Debuginfod = []string{DebuginfodURLs}
+	if _, err := Download(ctx, req, l.options()); err == nil {
+		t.Error("a URL with a user is no error")
+	} else {
+		log += err.Error()
+	}
+	if strings.Contains(log+again, secret) {
+		t.Errorf("the secret is in %s", log+again)
 	}
 }
 

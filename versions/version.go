@@ -204,6 +204,9 @@ func (d *downloader) complete(v *shipped, sum string, found []string) bool {
 		if len(v.debug) > 0 && !known && l.DebugFileSHA256 == "" {
 			return false
 		}
+		if len(d.servers) > 0 && !l.DebugSource.Variables() {
+			return false // a server may have them now
+		}
 	}
 	return true
 }
