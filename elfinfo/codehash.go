@@ -40,6 +40,14 @@ type codeHasher struct {
 	order map[string][]uint64 // names that the compiler numbered: their addresses, as they come
 	depth int
 	left  int // bytes of constants that may still be read
+
+	constants map[constant]string // digests
+}
+
+// constant is a constant that code refers to.
+type constant struct {
+	addr uint64
+	size int
 }
 
 // maxConstants bounds the constants that are read for one function, in bytes.
@@ -59,7 +67,7 @@ func unclear(format string, args ...any) error {
 
 // hash is [Function.Code] of a function, or why there is none.
 func (n *codeNames) hash(f *Function) (string, error) {
-	h := &codeHasher{names: n, out: sha256.New(), order: make(map[string][]uint64), left: maxConstants}
+	h := &codeHasher{names: n, out: sha256.New(), order: make(map[string][]uint64), left: maxConstants, constants: make(map[constant]string)}
 	if err := h.add(f.Address, f.Bytes); err != nil {
 		return "", err
 	}

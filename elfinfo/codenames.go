@@ -19,6 +19,9 @@ type codeName struct {
 // can all overlap.
 const maxCover = 256
 
+// maxAliases bounds the names of one function that are looked at.
+const maxAliases = 64
+
 // codeNames finds what code refers to by address: symbols, local ones too,
 // thread-local symbols and the slots that relocations fill.
 type codeNames struct {
@@ -108,7 +111,7 @@ func (n *codeNames) next(addr uint64) uint64 {
 // aliases are the names of the functions that start at an address.
 func (n *codeNames) aliases(addr uint64) (names []string) {
 	i := sort.Search(len(n.all), func(i int) bool { return n.all[i].start >= addr })
-	for ; i < len(n.all) && n.all[i].start == addr; i++ {
+	for ; i < len(n.all) && n.all[i].start == addr && len(names) < maxAliases; i++ {
 		if k := n.all[i].kind; k == kindFunc || k == kindIFunc {
 			names = append(names, n.all[i].name)
 		}

@@ -131,6 +131,19 @@ func (h *codeHasher) slot(r Relocation) (string, error) {
 // contents is the digest of constant bytes, in which words that are relocated
 // are replaced by what they refer to.
 func (h *codeHasher) contents(addr uint64, size int) (string, error) {
+	key := constant{addr, size}
+	if text, ok := h.constants[key]; ok {
+		return text, nil
+	}
+	text, err := h.digest(addr, size)
+	if err == nil {
+		h.constants[key] = text
+	}
+	return text, err
+}
+
+// digest is contents that are not known yet.
+func (h *codeHasher) digest(addr uint64, size int) (string, error) {
 	if h.left -= size; h.left < 0 {
 		return "", unclear("more than %d bytes of constants", maxConstants)
 	}
@@ -159,6 +172,9 @@ func (h *codeHasher) contents(addr uint64, size int) (string, error) {
 // unnamed says what an address refers to of which neither name nor size is
 // known: a jump table of the function, a string, or some other constant.
 func (h *codeHasher) unnamed(addr uint64) (string, error) {
+	if h.left -= maxBlob; h.left < 0 {
+		return "", unclear("more than %d bytes of constants", maxConstants)
+	}
 	if table := h.jumpTable(addr); len(table) > 1 {
 		return fmt.Sprintf("table %q", table), nil
 	}
@@ -201,17 +217,17 @@ func wideEnd(data []byte) int {
 // jumpTable reads a table of 32-bit offsets, counted from the table, as far as
 // they lead to instructions of the function.
 func (h *codeHasher) jumpTable(addr uint64) (labels []string) {
-	left, _, _ := h.names.lib.locate(addr)
-	data, err := h.names.lib.read(addr, min(left, 4*maxTable))
-	if err != nil {
-		return nil
-	}
-	for ; len(data) >= 4; data = data[4:] {
+	for at := addr; len(labels) < maxTable; at += 4 {
+		data, err := h.names.lib.read(at, 4)
+		if err != nil {
+			break
+		}
 		label, ok := h.label(addr + uint64(int64(int32(le.Uint32(data)))))
 		if !ok {
 			break
 		}
 		labels = append(labels, label)
 	}
+	h.left -= 4 * len(labels)
 	return labels
 }

@@ -1,6 +1,7 @@
 package elfinfo
 
 import (
+	"crypto/sha256"
 	"debug/dwarf"
 	"fmt"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // contents reads the members of a struct or union and the values of an enum.
 func (t *typeReader) contents(r *dwarfReader, e *dwarf.Entry, made *Type) error {
 	return t.tree.children(r, e, func(child *dwarf.Entry) error {
-		if len(made.Members) == maxMembers || len(made.Values) == maxMembers || len(made.Slots) == maxMembers {
+		if t.room < 0 || len(made.Members) == maxMembers || len(made.Values) == maxMembers || len(made.Slots) == maxMembers {
 			return errEntries
 		}
 		switch child.Tag {
@@ -27,9 +28,9 @@ func (t *typeReader) contents(r *dwarfReader, e *dwarf.Entry, made *Type) error 
 		case dwarf.TagEnumerator:
 			name, _ := child.Val(dwarf.AttrName).(string)
 			value, _ := child.Val(dwarf.AttrConstValue).(int64)
-			made.Values = append(made.Values, EnumValue{cleanName(name), value})
+			made.Values = append(made.Values, EnumValue{t.name(name), value})
 		case dwarf.TagSubprogram:
-			if slot := virtualSlot(child); slot != "" {
+			if slot := t.name(virtualSlot(child)); slot != "" {
 				made.Slots, made.Virtual = append(made.Slots, slot), true
 			}
 		}
@@ -47,7 +48,7 @@ func isStatic(e *dwarf.Entry) bool {
 // member reads one member (DWARF 5, section 5.7.6).
 func (t *typeReader) member(e *dwarf.Entry) Member {
 	name, _ := e.Val(dwarf.AttrName).(string)
-	m := Member{Name: cleanName(name), Type: t.of(e), Offset: location(e)}
+	m := Member{Name: t.name(name), Type: t.of(e), Offset: location(e)}
 	if m.Bits = size(e, dwarf.AttrBitSize); m.Bits == 0 {
 		return m
 	}
@@ -126,7 +127,13 @@ func virtualSlot(e *dwarf.Entry) string {
 		name, _ = e.Val(dwarf.AttrName).(string)
 	}
 	at, _ := e.Val(dwarf.AttrVtableElemLoc).([]byte)
-	return cleanName(fmt.Sprintf("%x %s", at, name))
+	return fmt.Sprintf("%.16x %.*s", at, maxName, name)
+}
+
+// name makes a name fit to be shown and stored; see maxTypeText.
+func (t *typeReader) name(s string) string {
+	t.room -= len(s)
+	return cleanName(s)
 }
 
 // cleanName makes a name fit to be shown and stored.
@@ -158,10 +165,11 @@ func (t *typeReader) look(at dwarf.Offset) (text string, declared bool) {
 		return "", false
 	}
 	declared, _ = e.Val(dwarf.AttrDeclaration).(bool)
-	var b strings.Builder
-	fmt.Fprintf(&b, "%v %d %v", e.Tag, size(e, dwarf.AttrByteSize), t.target(e))
+	b := sha256.New()
+	fmt.Fprintf(b, "%v %d %v", e.Tag, size(e, dwarf.AttrByteSize), t.target(e))
 	err = t.tree.children(r, e, func(child *dwarf.Entry) error {
-		fmt.Fprintf(&b, "\n%v %v %v %v %v %v %v %v", child.Tag, child.Val(dwarf.AttrName), child.Val(dwarf.AttrDataMemberLoc),
+		name, _ := child.Val(dwarf.AttrName).(string)
+		fmt.Fprintf(b, "\n%v %.*s %v %v %v %v %v %v", child.Tag, maxScope, name, child.Val(dwarf.AttrDataMemberLoc),
 			child.Val(dwarf.AttrBitSize), child.Val(dwarf.AttrDataBitOffset), child.Val(dwarf.AttrBitOffset),
 			child.Val(dwarf.AttrConstValue), t.target(child))
 		return nil
@@ -169,7 +177,7 @@ func (t *typeReader) look(at dwarf.Offset) (text string, declared bool) {
 	if err != nil {
 		return "", declared
 	}
-	return b.String(), declared
+	return string(b.Sum(nil)), declared
 }
 
 // target is how the type that an entry refers to looks: tags down to the first name.
@@ -188,7 +196,7 @@ func (t *typeReader) target(e *dwarf.Entry) string {
 			break
 		}
 		name, _ := e.Val(dwarf.AttrName).(string)
-		fmt.Fprintf(&b, " %v %s %d", e.Tag, name, size(e, dwarf.AttrByteSize))
+		fmt.Fprintf(&b, " %v %.*s %d", e.Tag, maxScope, name, size(e, dwarf.AttrByteSize))
 		if at, ok = e.Val(dwarf.AttrType).(dwarf.Offset); !ok || name != "" && e.Tag != dwarf.TagTypedef {
 			break
 		}

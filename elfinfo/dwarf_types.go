@@ -12,6 +12,7 @@ const (
 	maxTypeEntries = 1 << 20 // entries read
 	maxMembers     = 1 << 13 // members of a struct, values of an enum, parameters
 	maxDimensions  = 16
+	maxTypeText    = 16 << 20 // bytes of all names
 )
 
 // typeReader turns entries into types. It works through a list of those that
@@ -25,6 +26,7 @@ type typeReader struct {
 	queue []dwarf.Offset          // referred to, not read yet
 	looks map[dwarf.Offset]string // of types that others refer to
 	cut   string
+	room  int // bytes of names that may still be kept
 }
 
 func newTypeReader(info *debugInfo) *typeReader {
@@ -34,6 +36,7 @@ func newTypeReader(info *debugInfo) *typeReader {
 		types: []Type{{Kind: TypeVoid}},
 		ids:   make(map[dwarf.Offset]TypeID),
 		looks: make(map[dwarf.Offset]string),
+		room:  maxTypeText,
 	}
 }
 
@@ -96,7 +99,7 @@ func (t *typeReader) read(at dwarf.Offset) {
 	}
 	made := Type{Kind: typeKinds[e.Tag], Of: t.of(e), Size: size(e, dwarf.AttrByteSize), Align: size(e, dwarf.AttrAlignment)}
 	if name, _ := e.Val(dwarf.AttrName).(string); name != "" {
-		made.Name = cleanName(t.info.scopes[at] + name)
+		made.Name = t.name(t.info.scopes[at] + name)
 	}
 	made.Incomplete, _ = e.Val(dwarf.AttrDeclaration).(bool)
 	switch e.Tag {

@@ -64,6 +64,14 @@ func (f *File) readDebugInfo(want debugWanted) (info *debugInfo, err error) {
 		return nil, err
 	}
 	defer f.recoverTo(&err, "debug information")
+	if info, err = walkDebugInfo(data, want); err != nil {
+		return nil, f.bad("debug information: %v", err)
+	}
+	return info, nil
+}
+
+// walkDebugInfo is readDebugInfo once the sections are read. It may panic, as debug/dwarf may.
+func walkDebugInfo(data *dwarfData, want debugWanted) (*debugInfo, error) {
 	w := dwarfWalk{
 		info: &debugInfo{
 			data:        data,
@@ -81,7 +89,7 @@ func (f *File) readDebugInfo(want debugWanted) (info *debugInfo, err error) {
 	for _, start := range data.starts() {
 		w.reader.Seek(start)
 		if err := w.walk(); err != nil {
-			return nil, f.bad("debug information: %v", err)
+			return nil, err
 		}
 	}
 	w.info.index()

@@ -2,6 +2,8 @@ package elfinfo
 
 import (
 	"bytes"
+	"debug/dwarf"
+	"debug/elf"
 	"testing"
 )
 
@@ -20,10 +22,25 @@ func readEverything(data []byte) error {
 	f.DynamicSymbolTable()
 	f.Relocations()
 	names := []string{"first", "second", "helper", "counter", "pointer"}
-	if _, err := NewBuild(f, f, names); err != nil {
+	b, err := NewRecord(f, f, Wanted{Names: names, Types: []string{"struct item", "item", "hook_t"}})
+	if err != nil {
 		return err
 	}
+	compareWithItself(b)
 	return nil
+}
+
+// compareWithItself returns the first difference of a type from itself.
+func compareWithItself(b *Build) string {
+	for _, functions := range b.Functions {
+		for _, f := range functions {
+			b.TypeText(f.Type)
+			if diff := CompareTypes(b, f.Type, b, f.Type).Differences; len(diff) > 0 {
+				return diff[0]
+			}
+		}
+	}
+	return ""
 }
 
 // memory is an io.ReaderAt over an address space with one mapping.
@@ -113,6 +130,62 @@ func FuzzDecodeBuild(f *testing.F) {
 		for name := range b.Functions {
 			b.Function(name)
 			b.Variable(name)
+		}
+		compareWithItself(b)
+	})
+}
+
+// Whatever debug information says, reading it ends, and what comes of it is a
+// record that can be written.
+func FuzzDebugInfo(f *testing.F) {
+	seeds := 0
+	for _, l := range []library{
+		{source: typesSource, flags: []string{"-g"}},
+		{source: typesSource, flags: []string{"-g", "-gdwarf-4"}},
+		{source: typesSource, flags: []string{"-g", "-gdwarf-3", "-gstrict-dwarf"}},
+		{sources: map[string]string{"a.cc": "struct b { virtual int v(); int x; }; struct s : b { int y : 3; }; int b::v() { return x; } extern \"C\" int f(s &x) { return x.v() + x.y; }"}, flags: []string{"-g"}},
+		{sources: map[string]string{"a.S": lies("t: .uleb128 6; .asciz \"T\"; .long t-start")}},
+	} {
+		e, err := elf.Open(compile(f, l))
+		if err != nil {
+			f.Fatal(err)
+		}
+		section := func(name string) []byte {
+			if s := e.Section(name); s != nil {
+				data, _ := s.Data()
+				return data
+			}
+			return nil
+		}
+		f.Add(section(".debug_abbrev"), section(".debug_info"), section(".debug_str"))
+		seeds++
+	}
+	if seeds == 0 {
+		f.Fatal("no seeds")
+	}
+	f.Fuzz(func(t *testing.T, abbrev, info, str []byte) {
+		defer func() { _ = recover() }() // of debug/dwarf; see recoverTo
+		data, err := dwarf.New(abbrev, nil, nil, info, nil, nil, nil, str)
+		if err != nil {
+			return
+		}
+		found, err := walkDebugInfo(&dwarfData{main: data}, debugWanted{types: map[string]bool{"struct node": true, "s": true, "T": true}})
+		if err != nil {
+			return
+		}
+		b, reader := &Build{Functions: map[string][]Function{"f": nil}, TypeNames: map[string][]TypeID{}}, newTypeReader(found)
+		for name := range found.types {
+			b.TypeNames[name] = reader.named(name)
+		}
+		for at := range found.subprograms {
+			b.Functions["f"] = append(b.Functions["f"], Function{Type: reader.function(found.root(at))})
+		}
+		b.mergeTypes(reader.types)
+		if reason := b.checkTypes(); reason != "" {
+			t.Error(reason)
+		}
+		if diff := compareWithItself(b); diff != "" {
+			t.Error("differs from itself: " + diff)
 		}
 	})
 }

@@ -67,7 +67,7 @@ func (r *recorder) add(d definition) {
 		if s.end < s.start || !r.functions.add(s) {
 			r.overflow = true
 		}
-		if base, _, ok := strings.Cut(d.Name, "."); ok && cloneKind([]string{base}, d.Name) != "" {
+		if base, _, ok := strings.Cut(d.Name, "."); ok && len(r.clones[base]) < maxClones && cloneKind([]string{base}, d.Name) != "" {
 			r.clones[base] = append(r.clones[base], d)
 		}
 		if cancellationHelpers[d.Name] {
@@ -89,7 +89,7 @@ func (r *recorder) record(b *Build) error {
 		return err
 	}
 	r.frames = r.lib.readFrames()
-	r.variants = &variantFinder{names: r.names, frames: r.frames, known: make(map[uint64][]Variant)}
+	r.variants = newVariantFinder(r.names, r.frames)
 	if r.info, err = r.symbols.readDebugInfo(r.debugWanted()); err != nil {
 		return err
 	}

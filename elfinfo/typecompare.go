@@ -17,10 +17,12 @@ type Comparison struct {
 	Unknown []string
 }
 
-// maxDifferences bounds what a comparison reports, maxPath the length of a place.
+// maxDifferences bounds what a comparison reports, maxPath the length of a
+// place, maxPairs the types that are compared.
 const (
 	maxDifferences = 100
-	maxPath        = 1 << 10
+	maxPath        = 4 << 10
+	maxPairs       = 1 << 16
 )
 
 // CompareTypes holds a type of a replacement against the type of the original
@@ -62,7 +64,11 @@ type comparer struct {
 
 // later compares a pair once all that is nearer was compared.
 func (c *comparer) later(p typePair, path string) {
-	if !c.seen[p] && len(path) < maxPath {
+	switch {
+	case c.seen[p]:
+	case len(c.seen) >= maxPairs || len(path) >= maxPath:
+		c.unknown(path, "more types than are compared")
+	default:
 		c.seen[p] = true
 		c.queue = append(c.queue, comparison{p, path})
 	}
@@ -78,12 +84,24 @@ func under(path, format string, args ...any) string {
 }
 
 func (c *comparer) differ(path, format string, args ...any) {
-	c.found.Differences = append(c.found.Differences, under(path, format, args...))
+	c.line(under(path, format, args...))
+}
+
+func (c *comparer) line(text string) {
+	if len(c.found.Differences) < maxDifferences {
+		c.found.Differences = append(c.found.Differences, text)
+	}
+}
+
+func (c *comparer) unknown(path, text string) {
+	if len(c.found.Unknown) < maxDifferences {
+		c.found.Unknown = append(c.found.Unknown, under(path, "%s", text))
+	}
 }
 
 // bare strips what does not matter: typedefs and qualifiers.
 func (b *Build) bare(id TypeID) *Type {
-	for range maxTypeNodes {
+	for range maxTextTypes {
 		if id < 0 || int(id) >= len(b.Types) {
 			break
 		}
@@ -102,9 +120,7 @@ func (c *comparer) compare(p comparison) {
 	o, r := c.original.bare(p.o), c.replacement.bare(p.r)
 	switch {
 	case o.Kind == TypeUnknown || r.Kind == TypeUnknown || o.Cut || r.Cut:
-		if len(c.found.Unknown) < maxDifferences {
-			c.found.Unknown = append(c.found.Unknown, under(p.path, "the type is not known"))
-		}
+		c.unknown(p.path, "the type is not known")
 	case o.Incomplete || r.Incomplete:
 	case isInteger(o) && isInteger(r):
 		c.integers(p.path, o, r)

@@ -16,27 +16,39 @@ func (c *comparer) structs(path string, o, r *Type) {
 	if !slices.Equal(o.Slots, r.Slots) && (o.Virtual || r.Virtual) {
 		c.differ(path, "the virtual functions are %s, not %s", slots(r), slots(o))
 	}
-	rest := slices.Clone(o.Members)
+	rest := make(map[memberKey][]int) // of the original's members
+	for i, m := range o.Members {
+		rest[m.key()] = append(rest[m.key()], i)
+	}
 	var padding []Member
 	for i, m := range r.Members {
-		at := slices.IndexFunc(rest, func(was Member) bool { return was.Name == m.Name && was.Base == m.Base })
-		if at < 0 {
-			if bytes := c.replacement.byteArray(m.Type); bytes > 0 {
+		same := rest[m.key()]
+		if len(same) == 0 {
+			if bytes := c.replacement.byteArray(m.Type); bytes > 0 && len(padding) < maxDifferences {
 				padding = append(padding, m)
 			} else {
 				c.differ(path, "%s at offset %d: the build has none", memberName(m, i), m.Offset)
 			}
 			continue
 		}
-		c.member(under(path, "%s", memberName(m, i)), rest[at], m)
-		rest = slices.Delete(rest, at, at+1)
+		c.member(under(path, "%s", memberName(m, i)), o.Members[same[0]], m)
+		rest[m.key()] = same[1:]
 	}
-	for i, m := range rest {
-		if !c.covered(m, padding) {
+	for i, m := range o.Members {
+		if left := rest[m.key()]; len(left) > 0 && i >= left[0] && !c.covered(m, padding) {
 			c.differ(path, "%s at offset %d, which the build has, is missing", memberName(m, i), m.Offset)
 		}
 	}
 }
+
+// memberKey is what two members have in common that are the same one: unnamed
+// ones and base classes are, in their order.
+type memberKey struct {
+	name string
+	base bool
+}
+
+func (m Member) key() memberKey { return memberKey{m.Name, m.Base} }
 
 func slots(t *Type) string {
 	if len(t.Slots) == 0 {
@@ -65,9 +77,9 @@ func (c *comparer) member(path string, o, r Member) {
 	case o.VirtualBase != r.VirtualBase:
 		c.differ(path, "one of the two is a virtual base class")
 	case o.Offset != r.Offset:
-		c.found.Differences = append(c.found.Differences, fmt.Sprintf("%s is at offset %d, not %d", path, r.Offset, o.Offset))
+		c.line(fmt.Sprintf("%s is at offset %d, not %d", path, r.Offset, o.Offset))
 	case o.Bits != r.Bits || o.Bit != r.Bit:
-		c.found.Differences = append(c.found.Differences, fmt.Sprintf("%s is %s, not %s", path, bitText(r), bitText(o)))
+		c.line(fmt.Sprintf("%s is %s, not %s", path, bitText(r), bitText(o)))
 	}
 	c.later(typePair{o.Type, r.Type}, path)
 }

@@ -5,18 +5,22 @@ import "fmt"
 // TypeText writes a type for a person, as in C: "struct node *", "int [2][3]".
 // A function is "int (link, ...)"; what is too deep is "…".
 func (b *Build) TypeText(id TypeID) string {
-	return b.typeText(id, 0)
+	left := maxTextTypes
+	return b.typeText(id, &left)
 }
 
-// maxTextDepth bounds the nesting of what is written of a type.
-const maxTextDepth = 8
+// maxTextTypes bounds what is written of a type, maxTextDepth the number of parameters.
+const (
+	maxTextTypes = 32
+	maxTextDepth = 8
+)
 
-func (b *Build) typeText(id TypeID, depth int) string {
-	if id < 0 || int(id) >= len(b.Types) || depth > maxTextDepth {
+func (b *Build) typeText(id TypeID, left *int) string {
+	if *left--; id < 0 || int(id) >= len(b.Types) || *left < 0 {
 		return "…"
 	}
 	t := &b.Types[id]
-	of := func() string { return b.typeText(t.Of, depth+1) }
+	of := func() string { return b.typeText(t.Of, left) }
 	switch t.Kind {
 	case TypeVoid:
 		return "void"
@@ -40,12 +44,12 @@ func (b *Build) typeText(id TypeID, depth int) string {
 		}
 		return fmt.Sprintf("%s [%d]", of(), t.Count)
 	case TypeFunction:
-		return of() + " (" + b.parameterText(t, depth) + ")"
+		return of() + " (" + b.parameterText(t, left) + ")"
 	}
 	return "unknown"
 }
 
-func (b *Build) parameterText(t *Type, depth int) (text string) {
+func (b *Build) parameterText(t *Type, left *int) (text string) {
 	for i, p := range t.Parameters {
 		if i > 0 {
 			text += ", "
@@ -53,7 +57,7 @@ func (b *Build) parameterText(t *Type, depth int) (text string) {
 		if i == maxTextDepth {
 			return text + "…"
 		}
-		text += b.typeText(p, depth+1)
+		text += b.typeText(p, left)
 	}
 	switch {
 	case t.Variadic:

@@ -13,20 +13,42 @@ const (
 	maxVariants  = 1 << 8
 	maxHelpers   = 16  // functions that a resolver calls
 	maxSelection = 512 // entries of a table of functions
+	maxResolvers = 1 << 12
+	maxScanned   = 64 << 20 // bytes of code of all resolvers
 )
 
 // variantFinder finds what indirect functions can be.
 type variantFinder struct {
 	names  *codeNames
 	frames *frameTable
-	known  map[uint64][]Variant // by the address of the resolver
+	known  map[uint64][]Variant  // by the address of the resolver
+	named  map[string][]codeName // functions named like implementations, by what they would implement
+	left   int                   // bytes of code that may still be read
+}
+
+// newVariantFinder sorts the symbols by what their names say they implement:
+// __memcpy_avx_unaligned implements memcpy.
+func newVariantFinder(names *codeNames, frames *frameTable) *variantFinder {
+	v := &variantFinder{names: names, frames: frames, known: make(map[uint64][]Variant), named: make(map[string][]codeName), left: maxScanned}
+	for _, s := range names.all {
+		if s.kind != kindFunc {
+			continue
+		}
+		words := strings.Split(strings.TrimLeft(s.name, "_"), "_")
+		for i := 1; i < len(words) && i < maxTextDepth; i++ {
+			if name := strings.Join(words[:i], "_"); slices.Contains(variantWords, words[i]) {
+				v.named[name] = append(v.named[name], s)
+			}
+		}
+	}
+	return v
 }
 
 // of are the implementations that the resolver at an address can return:
 // those that its code names, by their address or in a table, and those whose
 // symbol is named like one of a function of these names.
 func (v *variantFinder) of(resolver uint64) []Variant {
-	if found, ok := v.known[resolver]; ok {
+	if found, ok := v.known[resolver]; ok || len(v.known) == maxResolvers {
 		return found
 	}
 	addresses := v.search(resolver)
@@ -34,10 +56,12 @@ func (v *variantFinder) of(resolver uint64) []Variant {
 	for _, addr := range addresses {
 		found = append(found, v.variant(addr, true))
 	}
-	for _, s := range v.names.all {
-		if s.kind == kindFunc && !slices.Contains(addresses, s.start) && isVariantName(v.names.aliases(resolver), s.name) && len(found) < maxVariants {
-			addresses = append(addresses, s.start)
-			found = append(found, v.variant(s.start, false))
+	for _, name := range v.names.aliases(resolver) {
+		for _, s := range v.named[strings.TrimLeft(name, "_")] {
+			if len(found) < maxVariants && !slices.Contains(addresses, s.start) {
+				addresses = append(addresses, s.start)
+				found = append(found, v.variant(s.start, false))
+			}
 		}
 	}
 	slices.SortFunc(found, func(a, b Variant) int { return cmp.Compare(a.Address, b.Address) })
@@ -88,7 +112,7 @@ type scanned struct{ functions, jumps, calls []uint64 }
 
 func (v *variantFinder) scan(addr uint64) (out scanned) {
 	s, ok := at(v.names.all, addr)
-	if !ok || s.end-s.start > maxFunction || s.end == addr {
+	if v.left -= int(min(s.end-addr, maxFunction)); !ok || s.end-s.start > maxFunction || s.end == addr || v.left < 0 {
 		return out
 	}
 	code, err := v.names.lib.read(addr, s.end-addr)
@@ -164,17 +188,6 @@ func (v *variantFinder) isFunction(addr uint64) bool {
 var variantWords = []string{
 	"sse", "sse2", "sse3", "ssse3", "sse4", "sse41", "sse42", "avx", "avx2", "avx512", "avx512f", "evex", "evex256", "evex512",
 	"fma", "fma4", "erms", "rtm", "unaligned", "ia32", "c", "generic", "aesni", "shaext", "shani", "bmi2", "adx", "clmul", "syscall",
-}
-
-// isVariantName says whether a symbol is named like an implementation of one
-// of the functions: __memcpy_avx_unaligned for memcpy.
-func isVariantName(functions []string, symbol string) bool {
-	symbol = strings.TrimLeft(symbol, "_")
-	return slices.ContainsFunc(functions, func(f string) bool {
-		rest, ok := strings.CutPrefix(symbol, strings.TrimLeft(f, "_")+"_")
-		word, _, _ := strings.Cut(rest, "_")
-		return ok && slices.Contains(variantWords, word)
-	})
 }
 
 // indirect finds, for an implementation, the IFUNCs that can choose it and all
