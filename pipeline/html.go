@@ -255,7 +255,7 @@ func htmlCount(n uint64) string {
 	case n < 10_000:
 		return fmt.Sprint(n)
 	case n < 10_000_000:
-		return fmt.Sprintf("%d thousand", n/1000)
+		return fmt.Sprintf("%d k", n/1000)
 	}
-	return fmt.Sprintf("%d million", n/1_000_000)
+	return fmt.Sprintf("%d M", n/1_000_000)
 }

@@ -210,6 +210,20 @@ func readable(t *testing.T, b *browser, when string) {
 	}
 }
 
+func TestHTMLFigures(t *testing.T) {
+	t.Parallel()
+	for us, want := range map[int64]string{0: "0 µs", 999: "999 µs", 1000: "1.0 ms", 132_449: "132.4 ms", 2_500_000: "2.5 s"} {
+		if got := htmlStop(us); got != want {
+			t.Errorf("%d µs is %q, want %q", us, got, want)
+		}
+	}
+	for n, want := range map[uint64]string{0: "0", 9999: "9999", 88_412: "88 k", 17_500_000: "17 M"} {
+		if got := htmlCount(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
+
 // TestHTMLOfManyBuilds: a thousand builds of ten live patches.
 func TestHTMLOfManyBuilds(t *testing.T) {
 	t.Parallel()

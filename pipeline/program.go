@@ -73,6 +73,8 @@ func (p *program) run(ctx context.Context, c command, started chan<- error) {
 		return
 	}
 	p.pid, p.stdin, p.said = cmd.Process.Pid, stdin, record(stdout)
+	// Should it crash, it leaves no core file in the current folder. It may have ended.
+	unix.Prlimit(p.pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil) //nolint:errcheck // as above
 	started <- nil
 	p.err = errors.Join(awaitExit(p.pid), cmd.Wait())
 	close(p.exited)

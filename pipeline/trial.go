@@ -256,7 +256,8 @@ func (t *trial) one(results []injector.Result, want injector.Word) (injector.Res
 		if r.PID == t.program.pid && r.Word == want {
 			return r, nil
 		}
-		words = append(words, strings.TrimSpace(string(r.Word)+" "+r.Reason))
+		reason := strings.TrimPrefix(r.Reason, fmt.Sprintf("pid %d: ", r.PID))
+		words = append(words, strings.TrimSpace(string(r.Word)+" "+reason))
 		cause = r.Err
 	}
 	return injector.Result{}, &unexpectedWord{fmt.Sprintf("pid %d: %s instead of %s", t.program.pid, strings.Join(words, ", "), want), cause}
