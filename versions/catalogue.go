@@ -161,7 +161,7 @@ func (d *downloader) fromLock(repo *rpmmd.Repository, r Repository, keys *keyrin
 
 // lockedIn says that nothing but the lock knows the package's digest.
 func (o offer) lockedIn() offer {
-	o.metadata = []Layer{{Of: LockFile, Proof: o.pkg.Checksum.Type}}
+	o.metadata = []Layer{{Of: LockFile, Proof: digestName(o.pkg.Checksum)}}
 	return o
 }
 

@@ -65,8 +65,8 @@ func TestLayers(t *testing.T) {
 	link := func(prefix string) []Layer {
 		return []Layer{
 			{Of: prefix + "repomd.xml", Proof: "RSA-2048/SHA-512 v4", Key: repoKey},
-			{Of: prefix + "primary.xml", Proof: "sha256"},
-			{Of: prefix + "package", Proof: "sha256"},
+			{Of: prefix + "primary.xml", Proof: "SHA-256"},
+			{Of: prefix + "package", Proof: "SHA-256"},
 			{Of: prefix + "header", Proof: "EdDSA/SHA-256 v4", Key: packageKey},
 			{Of: prefix + "payload", Proof: "SHA-256"},
 		}
@@ -88,7 +88,7 @@ func TestLayers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := append([]Layer{{Of: LockFile, Proof: "sha256"}}, link("")[2:]...)
+	want := append([]Layer{{Of: LockFile, Proof: "SHA-256"}}, link("")[2:]...)
 	if diff := cmp.Diff(want, lock.Builds[0].Layers); diff != "" {
 		t.Error(diff)
 	}

@@ -2,6 +2,7 @@ package versions
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/lpbuild/lpbuild/versions/rpmfile"
 	"github.com/lpbuild/lpbuild/versions/rpmmd"
@@ -13,7 +14,7 @@ type Layer struct {
 	// "payload", or "versions.lock" where that stands in for a repository that
 	// was not asked. Those of the debug symbols begin with "debug ".
 	Of string `json:"of"`
-	// Proof is how: a digest ("sha256"), or key algorithm, digest and version of
+	// Proof is how: a digest ("SHA-256"), or key algorithm, digest and version of
 	// a signature ("RSA-4096/SHA-512 v4").
 	Proof string `json:"proof"`
 	// Key is the fingerprint of the primary key that signed, Subkey that of its
@@ -33,15 +34,20 @@ func metadataLayers(p rpmmd.Provenance, unsigned bool) []Layer {
 	}
 	return []Layer{
 		{Of: "repomd.xml", Proof: p.Signer.Method, Key: p.Signer.Fingerprint, Subkey: p.Signer.Subkey},
-		{Of: "primary.xml", Proof: p.Primary.Type},
+		{Of: "primary.xml", Proof: digestName(p.Primary)},
 	}
+}
+
+// digestName names a digest as signatures name theirs.
+func digestName(c rpmmd.Checksum) string {
+	return strings.ToUpper(strings.Replace(c.Type, "sha", "sha-", 1))
 }
 
 // packageLayers are what was proved of one package file.
 func packageLayers(o offer, v rpmfile.Verification) []Layer {
 	layers := append([]Layer(nil), o.metadata...)
 	if len(o.metadata) > 0 {
-		layers = append(layers, Layer{Of: "package", Proof: o.pkg.Checksum.Type})
+		layers = append(layers, Layer{Of: "package", Proof: digestName(o.pkg.Checksum)})
 	}
 	header := Layer{Of: "header", Proof: v.Signer.Method, Key: v.Signer.Fingerprint, Subkey: v.Signer.Subkey}
 	payload := Layer{Of: "payload", Proof: fmt.Sprint(v.PayloadDigest)}

@@ -266,7 +266,7 @@ func TestSignatureTakenAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Layer{{Of: "repomd.xml", Proof: "not signed"}, {Of: "package", Proof: "sha256"}}
+	want := []Layer{{Of: "repomd.xml", Proof: "not signed"}, {Of: "package", Proof: "SHA-256"}}
 	if diff := cmp.Diff(want, lock.Builds[0].Layers[:2]); diff != "" || lock.Repositories[0].SignedBy != "" {
 		t.Errorf("%s\n%+v", diff, lock.Repositories)
 	}
