@@ -130,7 +130,9 @@ func (c *Config) validate(k checker) error {
 	k.match(nameShape, c.Name, "name")
 	k.match(versionShape, c.Version, "version")
 	k.names(c.Package, "package")
-	k.names(c.DebugPackage, "debug_package")
+	if len(c.Package) > 0 { // its default comes from there
+		k.names(c.DebugPackage, "debug_package")
+	}
 	for i, server := range c.Debuginfod {
 		if !isServer(server) {
 			k.add("debuginfod: not the http or https URL of a server without a user, nor "+versions.DebuginfodURLs, "debuginfod", i)
