@@ -36,7 +36,7 @@ func mergeTypes(types []Type, roots []TypeID) (merged []Type, place map[TypeID]T
 }
 
 // maxRounds bounds how deep the difference between two types may lie.
-const maxRounds = 256
+const maxRounds = 96
 
 // separate gives each type a class of its own.
 func (m *typeMerger) separate() {
