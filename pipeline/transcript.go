@@ -85,16 +85,9 @@ func (t *transcript) wake() {
 // prove nothing. It fails as soon as there are more than n answers.
 func (t *transcript) settle(ctx context.Context, n int) (string, error) {
 	for {
-		t.mu.Lock()
-		answers, ended, changed := t.answers, t.ended, t.changed
-		t.mu.Unlock()
-		switch {
-		case len(answers) > n:
-			return "", fmt.Errorf("unexpected answer %q", answers[n].text)
-		case len(answers) == n && answers[n-1].lines >= 2:
-			return answers[n-1].text, nil
-		case ended != nil:
-			return "", fmt.Errorf("the program ended its output: %w", ended)
+		text, changed, err := t.look(n)
+		if changed == nil {
+			return text, err
 		}
 		select {
 		case <-changed:
@@ -102,6 +95,22 @@ func (t *transcript) settle(ctx context.Context, n int) (string, error) {
 			return "", fmt.Errorf("no new answer: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// look is settle's answer if there is one by now, else the channel that is
+// closed when to look again.
+func (t *transcript) look(n int) (string, <-chan struct{}, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case len(t.answers) > n:
+		return "", nil, fmt.Errorf("unexpected answer %q", t.answers[n].text)
+	case len(t.answers) == n && t.answers[n-1].lines >= 2:
+		return t.answers[n-1].text, nil, nil
+	case t.ended != nil:
+		return "", nil, fmt.Errorf("the program ended its output: %w", t.ended)
+	}
+	return "", t.changed, nil
 }
 
 // maxShown bounds String, in answers: the newest.
