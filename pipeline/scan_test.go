@@ -38,11 +38,13 @@ func (s shippedBuild) record() *elfinfo.Build {
 		b.Changelog.Oldest = at
 		what, cve, named := strings.Cut(entry, ":")
 		if named {
-			m := elfinfo.Mention{CVE: cve, Entry: i, Time: at, Text: entry}
-			if what == "doubt" {
-				m.Doubt = "revert"
+			for says := range strings.SplitSeq(what, "+") {
+				m := elfinfo.Mention{CVE: cve, Entry: i, Time: at, Text: entry}
+				if says == "doubt" {
+					m.Doubt = "revert"
+				}
+				b.Changelog.Mentions = append(b.Changelog.Mentions, m)
 			}
-			b.Changelog.Mentions = append(b.Changelog.Mentions, m)
 		}
 	}
 	return b
@@ -92,6 +94,14 @@ func TestVerdict(t *testing.T) {
 		{"absent", shippedBuild{"zlib-1-0.x86_64", "a", "-"}, []shippedBuild{fixed}, Absent, "it has no inflate"},
 		{"absent, and named", shippedBuild{"zlib-1-0.x86_64", fix, "-"}, nil, Fixed, "changelog"},
 		{"code that cannot be compared", shippedBuild{"zlib-1-8.x86_64", "x", ""}, []shippedBuild{{"zlib-1-1.x86_64", "c b a", ""}, fixed}, Unknown, ""},
+		{"made between two mentions", shippedBuild{"zlib-1-2.x86_64", "e d c", "x"},
+			[]shippedBuild{{"zlib-1-3.x86_64", "again:CVE-2022-37434 e " + fix + " d c", "new"}}, Unknown, "does not name it"},
+		{"cut between two mentions", shippedBuild{"zlib-1-4.x86_64", "f e", "x"},
+			[]shippedBuild{{"zlib-1-3.x86_64", "again:CVE-2022-37434 e " + fix + " d c", "new"}}, Unknown, "does not name it"},
+		{"fixed and reverted in one entry", shippedBuild{"zlib-1-2.x86_64", "fix+doubt:CVE-2022-37434 b", "new"}, nil, Unknown, `says "revert"`},
+		{"reverted and fixed in one entry", shippedBuild{"zlib-1-2.x86_64", "doubt+fix:CVE-2022-37434 b", "new"}, nil, Unknown, `says "revert"`},
+		{"code of builds before and after", shippedBuild{"zlib-1-8.x86_64", "x", "new"},
+			[]shippedBuild{old, {"zlib-1-1.1.x86_64", "b a", "new"}, fixed}, Unknown, "made before the fix, and of zlib-1-2.x86_64, which is fixed"},
 		{"no changelog in the record", shippedBuild{"zlib-1-8.x86_64", "none", "x"}, []shippedBuild{old, fixed}, Unknown, "run lpbuild download"},
 		{"no changelog in the package", shippedBuild{"zlib-1-8.x86_64", "", "x"}, []shippedBuild{old, fixed}, Unknown, "the package has no changelog"},
 	} {
@@ -129,6 +139,22 @@ func TestVerdictOfSeveral(t *testing.T) {
 		if got := e.Verdict(tt.patch, b); got.Finding != tt.want {
 			t.Errorf("%v: %+v, want %s", tt.patch.Description.Comments, got, tt.want)
 		}
+	}
+}
+
+// TestVerdictOtherArch: equal digests of code of two architectures say nothing.
+func TestVerdictOtherArch(t *testing.T) {
+	t.Parallel()
+	old := shippedBuild{"zlib-1-1.x86_64", "c b a", "old"}.record()
+	fixed := shippedBuild{"zlib-1-2.x86_64", fix + " c b a", "new"}.record()
+	other := shippedBuild{"zlib-1-8.aarch64", "x", "new"}.record()
+	other.Arch = "aarch64"
+	e := NewEvidence([]*elfinfo.Build{old, fixed, other})
+	if got := e.file("CVE-2022-37434", nil).verdict(other); got.Finding != Unknown {
+		t.Errorf("without a live patch: %+v", got)
+	}
+	if got := e.Verdict(patchOf("CVE-2022-37434"), other); got.Finding != Unknown {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -122,6 +122,9 @@ func TestTimelineHostile(t *testing.T) {
 	if names["script"] != 0 || names["b"] != 0 || !strings.Contains(texts, `<script>alert("x")</script> & `) {
 		t.Errorf("elements %v", names)
 	}
+	if strings.Contains(texts, "2031") || !strings.Contains(texts, "2027") {
+		t.Error("the axis goes to the end of time")
+	}
 	if bytes.Contains(svg, []byte("NaN")) || bytes.Contains(svg, []byte("Inf")) || len(svg) > 1<<20 {
 		t.Errorf("%d bytes: %.2000s", len(svg), svg)
 	}

@@ -40,6 +40,8 @@ func TestMentions(t *testing.T) {
 		{"does not affect", "* CVE-2022-37434 doesn't affect us\n", []found{{"CVE-2022-37434", "CVE-2022-37434 doesn't affect us", "doesn't affect"}}},
 		{"dropped below a heading", "- Remove patches:\n  * CVE-2022-37434.patch\n- Other\n",
 			[]found{{"CVE-2022-37434", "Remove patches: CVE-2022-37434.patch", "remove"}}},
+		{"dropped below lines without a bullet", "Remove patches:\n * CVE-2022-37434.patch\n",
+			[]found{{"CVE-2022-37434", "Remove patches: CVE-2022-37434.patch", "remove"}}},
 		{"dropped, upstream has it", "- Remove patches, fixed upstream:\n  * CVE-2022-37434.patch\n",
 			[]found{{"CVE-2022-37434", "Remove patches, fixed upstream: CVE-2022-37434.patch", ""}}},
 		{"dropped, upstream does not want it", "- Drop CVE-2022-37434.patch, rejected upstream\n",
