@@ -124,6 +124,8 @@ func (d *downloader) ask(ctx context.Context, r Repository, keys *keyring.Keyrin
 	p, _ := repo.Provenance()
 	if err == nil {
 		err = d.hold(r, keys, p, true)
+	} else {
+		err = d.pinnedSigner(r.Name, err)
 	}
 	task.Done(err)
 	if err != nil {

@@ -57,6 +57,8 @@ var (
 	ErrBuildIDTwice = errors.New("one build-id, two different files")
 	// ErrAccept: what is to be accepted is no key or repository of the request.
 	ErrAccept = errors.New("nothing to accept")
+	// ErrRequest: the request contradicts itself.
+	ErrRequest = errors.New("request")
 	// ErrNoVersions: no repository has, and the lock does not know, a version
 	// of the package.
 	ErrNoVersions = errors.New("no version of the package found")

@@ -85,7 +85,7 @@ func newDownloader(req Request, opts Options) (*downloader, error) {
 	if err := d.newServers(); err != nil {
 		return nil, err
 	}
-	return d, d.parseAccepted()
+	return d, errors.Join(d.checkNames(), d.parseAccepted())
 }
 
 // A build is one locked build and its record; the record is nil if the one

@@ -19,6 +19,8 @@ func TestDecodeLock(t *testing.T) {
 		t.Fatal(lock, err)
 	}
 	for _, tt := range []struct{ name, from, to string }{
+		{"pin that is no fingerprint", `"builds":[`, `"repositories":[{"name":"lab","keys":["00FF"]}],"builds":[`},
+		{"signer in lower case", `"builds":[`, `"repositories":[{"name":"lab","keys":[],"signed_by":"` + strings.Repeat("ab", 20) + `"}],"builds":[`},
 		{"newer format", `"format":1`, `"format":2`},
 		{"no format", `"format":1,`, ``},
 		{"unknown field", `"format":1`, `"format":1,"future":true`},
@@ -44,6 +46,8 @@ func TestDecodeLock(t *testing.T) {
 // FuzzDecodeLock: what is read and written again is the same.
 func FuzzDecodeLock(f *testing.F) {
 	f.Add([]byte(goodLock))
+	f.Add([]byte(strings.Replace(goodLock, `"builds":[`, `"repositories":[{"name":"lab","keys":["`+strings.Repeat("AB", 20)+
+		`"],"signed_by":"`+strings.Repeat("AB", 20)+`","revision":"7","time":"2024-05-01T00:00:00Z"}],"builds":[`, 1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lock, err := decodeLock(data)
 		if err != nil {

@@ -44,6 +44,18 @@ func (d *downloader) pin(name string) *Pin {
 	return nil
 }
 
+// checkNames wants one name for each repository: the lock knows them by it.
+func (d *downloader) checkNames() error {
+	known := make(map[string]bool)
+	for _, r := range d.req.Repositories {
+		if known[r.Name] {
+			return fmt.Errorf("%w: two repositories are called %q", ErrRequest, r.Name)
+		}
+		known[r.Name] = true
+	}
+	return nil
+}
+
 // checkKeys compares the keys in a repository's files with those pinned. A key
 // that is gone only narrows the trust; a new one must be accepted.
 func (d *downloader) checkKeys(name string, keys *keyring.Keyring) error {
@@ -86,7 +98,7 @@ func (d *downloader) checkKeys(name string, keys *keyring.Keyring) error {
 // hold checks what a repository has just answered against its pin, and
 // remembers the new pin. Without an answer, offline, the old pin stays.
 func (d *downloader) hold(r Repository, keys *keyring.Keyring, p rpmmd.Provenance, answered bool) error {
-	next := Pin{Name: r.Name}
+	next := Pin{Name: r.Name, Keys: []string{}}
 	for _, k := range keys.Keys() {
 		if k.Refused == "" {
 			next.Keys = append(next.Keys, k.Fingerprint)
@@ -131,6 +143,14 @@ func (d *downloader) checkSigner(last *Pin, p rpmmd.Provenance) error {
 	}
 	return fmt.Errorf("repomd.xml: %w: it is signed by %s (%s); %s has it signed by %s",
 		ErrKeyChanged, now, p.Signer.Name, LockFile, strings.Join(append([]string{last.SignedBy}, last.Signers...), ", "))
+}
+
+// pinnedSigner adds to an error about an untrusted key which one it ought to be.
+func (d *downloader) pinnedSigner(name string, err error) error {
+	if pin := d.pin(name); pin != nil && pin.SignedBy != "" && errors.Is(err, ErrUntrustedKey) {
+		return fmt.Errorf("%w; %s has it signed by %s", err, LockFile, pin.SignedBy)
+	}
+	return err
 }
 
 // signers are the keys beside next.SignedBy that may sign the metadata from now on.

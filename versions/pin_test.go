@@ -163,6 +163,18 @@ func TestAnotherSigner(t *testing.T) {
 	l.download("demo") // it signed before
 }
 
+// A key that nobody has put into keys/ never counts, whatever the flags.
+func TestStrangerSigns(t *testing.T) {
+	l := newLab(t, "1.9")
+	l.download("demo")
+	l.signer = newKey(t)
+	l.index()
+	l.refuses(ErrUntrustedKey, "repository lab", fingerprintOf(l.signer), "signed by "+fingerprintOf(l.key))
+	if _, err := l.accept([]string{fingerprintOf(l.signer)}, []string{"lab"}); !errors.Is(err, ErrUntrustedKey) {
+		t.Errorf("accepted by a flag alone: %v", err)
+	}
+}
+
 // A key less only narrows the trust.
 func TestKeyTakenAway(t *testing.T) {
 	l := newLab(t, "1.9")

@@ -34,6 +34,7 @@ var rules = []cli.Rule{
 	{Match: cli.As[*pipeline.ConfigError], Code: cli.Usage},
 	{Match: cli.As[*livepatch.SyntaxError], Code: cli.Usage},
 	{Err: versions.ErrKeyFile, Code: cli.Usage, Hint: "keys: in lpbuild.yaml are files with OpenPGP public keys, relative to the project"},
+	{Err: versions.ErrRequest, Code: cli.Usage, Hint: "versions.lock knows repositories by name: give each its own in lpbuild.yaml"},
 	{Err: versions.ErrAccept, Code: cli.Usage, Hint: "gpg --show-keys --with-fingerprint FILE shows the fingerprints of a key file"},
 	{Err: versions.ErrKeyChanged, Code: cli.BadSignature, Hint: "ask who runs the repository; compare the fingerprint with one from elsewhere; lpbuild download --accept-keys FINGERPRINT accepts it"},
 	{Err: versions.ErrRollback, Code: cli.BadSignature, Hint: "a mirror may lag behind, or somebody hides newer builds: try another mirror or later; lpbuild download --accept-older REPOSITORY accepts it"},

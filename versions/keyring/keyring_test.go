@@ -249,12 +249,27 @@ func TestValidity(t *testing.T) {
 	if err := withSubkey.AddSigningSubkey(nil); err != nil {
 		t.Fatal(err)
 	}
+	revokedSubkey := certifyOnly(t, newKey(t, at(made)))
+	expiredSubkey := certifyOnly(t, newKey(t, at(made)))
+	if err := errors.Join(revokedSubkey.AddSigningSubkey(at(made)), expiredSubkey.AddSigningSubkey(expiring)); err != nil {
+		t.Fatal(err)
+	}
+	bySubkey := sign(t, revokedSubkey, at(made+1))
+	last := &revokedSubkey.Subkeys[len(revokedSubkey.Subkeys)-1]
+	if err := revokedSubkey.RevokeSubkey(last, packet.KeyCompromised, "stolen", at(made+10)); err != nil {
+		t.Fatal(err)
+	}
+	expiredPrivate := expiredSubkey.Subkeys[len(expiredSubkey.Subkeys)-1].PrivateKey
 	for _, tt := range []struct {
 		name string
 		key  *openpgp.Entity
 		sig  []byte
 		want error
 	}{
+		{name: "subkey revoked later", key: revokedSubkey, sig: bySubkey, want: ErrUntrustedKey},
+		{name: "signed before the subkey expired", key: expiredSubkey, sig: handSigned(t, expiredPrivate, crypto.SHA256, made+life-1)},
+		{name: "signed after the subkey expired", key: expiredSubkey, want: ErrUntrustedKey,
+			sig: handSigned(t, expiredPrivate, crypto.SHA256, made+life+1)},
 		{name: "signed before the key expired", key: expired, sig: sign(t, expired, at(made+life-1))},
 		{name: "signed after the key expired", key: expired, want: ErrUntrustedKey,
 			sig: handSigned(t, expired.PrivateKey, crypto.SHA256, made+life+1)},

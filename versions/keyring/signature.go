@@ -175,10 +175,10 @@ func parseSignature(op *packet.OpaquePacket) (*parsed, error) {
 
 func issuerOf(sig *packet.Signature) string {
 	switch {
-	case sig.IssuerKeyId != nil:
-		return fmt.Sprintf("%016X", *sig.IssuerKeyId)
 	case len(sig.IssuerFingerprint) > 0:
 		return fmt.Sprintf("%X", sig.IssuerFingerprint)
+	case sig.IssuerKeyId != nil:
+		return fmt.Sprintf("%016X", *sig.IssuerKeyId)
 	}
 	return "unknown"
 }

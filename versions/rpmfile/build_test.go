@@ -256,7 +256,12 @@ func open(t testing.TB, data []byte) *Package {
 // newKey makes a signing key and the keyring that trusts it alone.
 func newKey(t testing.TB, name string, algorithm packet.PublicKeyAlgorithm) (*openpgp.Entity, *keyring.Keyring) {
 	t.Helper()
-	e, err := openpgp.NewEntity(name, "", name+"@example.org", &packet.Config{Algorithm: algorithm, RSABits: 2048})
+	return configuredKey(t, name, &packet.Config{Algorithm: algorithm, RSABits: 2048})
+}
+
+func configuredKey(t testing.TB, name string, config *packet.Config) (*openpgp.Entity, *keyring.Keyring) {
+	t.Helper()
+	e, err := openpgp.NewEntity(name, "", name+"@example.org", config)
 	if err != nil {
 		t.Fatal(err)
 	}

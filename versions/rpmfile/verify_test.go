@@ -50,6 +50,9 @@ func signV3(t testing.TB, e *openpgp.Entity, data ...[]byte) []byte {
 func TestVerify(t *testing.T) {
 	rsaKey, rsaRing := newKey(t, "rsa", packet.PubKeyAlgoRSA)
 	edKey, edRing := newKey(t, "eddsa", packet.PubKeyAlgoEdDSA)
+	newEd, newEdRing := newKey(t, "ed25519", packet.PubKeyAlgoEd25519)
+	ecKey, ecRing := configuredKey(t, "ecdsa", &packet.Config{Algorithm: packet.PubKeyAlgoECDSA, Curve: packet.CurveNistP384})
+	v6Key, v6Ring := configuredKey(t, "v6", &packet.Config{Algorithm: packet.PubKeyAlgoEd25519, V6Keys: true})
 	type tags = map[uint32]tagValue
 	headerOnly := func(tag uint32, key *openpgp.Entity) func(h, p []byte) tags {
 		return func(h, p []byte) tags { return tags{tag: binaryTag(detached(t, key, h))} }
@@ -67,6 +70,11 @@ func TestVerify(t *testing.T) {
 			return tags{sigOpenPGP: stringsTag([]string{
 				base64.StdEncoding.EncodeToString(detached(t, rsaKey, h)),
 				base64.StdEncoding.EncodeToString(detached(t, edKey, h))})}
+		}},
+		{name: "Ed25519 of RFC 9580", sign: headerOnly(sigDSA, newEd), keys: newEdRing},
+		{name: "ECDSA", sign: headerOnly(sigDSA, ecKey), keys: ecRing},
+		{name: "rpm 6, version 6 key", keys: v6Ring, sign: func(h, p []byte) tags {
+			return tags{sigOpenPGP: stringsTag([]string{base64.StdEncoding.EncodeToString(detached(t, rsaKey, h)), base64.StdEncoding.EncodeToString(detached(t, v6Key, h))})}
 		}},
 		{name: "version 3 over the header", keys: rsaRing, sign: func(h, p []byte) tags {
 			return tags{sigRSA: binaryTag(signV3(t, rsaKey, h))}
