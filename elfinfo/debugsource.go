@@ -26,10 +26,10 @@ const (
 // debugSources are in order of how much they are believed to know.
 var debugSources = []DebugSource{DebugPackage, DebugByName, DebugServer, DebugLibrary, DebugMini, DebugNone}
 
-// Functions says that private functions are known, Variables that private
-// variables are, too: a name that is then missing is really missing. Both are
-// false for "", of a record whose writer did not say.
+// Functions says that private functions are known. It is false for "", of a
+// record whose writer did not say.
 func (s DebugSource) Functions() bool { return s != DebugNone && s != "" }
 
-// Variables: see Functions.
+// Variables says that private variables are known, too: a name that is then
+// missing is really missing.
 func (s DebugSource) Variables() bool { return s.Functions() && s != DebugMini }

@@ -16,8 +16,8 @@ import (
 	"github.com/lpbuild/lpbuild/versions/rpmmd"
 )
 
-// DebuginfodURLs, as an item of Request.Debuginfod, stands for the servers that
-// this variable of the environment names, as debuginfod(8) has it.
+// DebuginfodURLs is an item of Request.Debuginfod that stands for the servers
+// that this variable of the environment names, as debuginfod(8) has it.
 const DebuginfodURLs = "$DEBUGINFOD_URLS"
 
 // answerLimits bound what a debuginfod server may do to us.
@@ -145,7 +145,7 @@ func (d *downloader) ask1(ctx context.Context, s *debugServer, id elfinfo.BuildI
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errStore, err)
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // it may have got its own name
+	defer os.Remove(tmp.Name()) // unless it has its own name by then
 	defer tmp.Close()
 	fetch, cancel := context.WithTimeoutCause(ctx, d.opts.answers.timeout, fmt.Errorf("not finished after %v", d.opts.answers.timeout))
 	defer cancel()

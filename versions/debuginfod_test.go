@@ -47,14 +47,14 @@ func debuginfod(t testing.TB, rpms string) string {
 		for lines.Scan() {
 			if strings.Contains(lines.Text(), "groomed database") { // after the packages were read
 				t.Cleanup(func() {
-					cmd.Process.Kill()
-					cmd.Wait()
+					_ = cmd.Process.Kill()
+					_ = cmd.Wait()
 				})
-				go io.Copy(io.Discard, stderr)
+				go func() { _, _ = io.Copy(io.Discard, stderr) }()
 				return fmt.Sprintf("http://127.0.0.1:%d", port)
 			}
 		}
-		cmd.Wait()
+		_ = cmd.Wait()
 	}
 	t.Fatal("debuginfod does not start")
 	return ""
@@ -157,7 +157,7 @@ func TestDebuginfodThatMisbehaves(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"has nothing":     http.NotFound,
 		"fails":           func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "s3cret", http.StatusInternalServerError) },
-		"is a login page": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
+		"is a login page": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
 		"refuses":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
 		"gives another":   func(w http.ResponseWriter, _ *http.Request) { w.Write(other[:len(other)-8]) },
 		"stops": func(w http.ResponseWriter, _ *http.Request) {
@@ -259,7 +259,7 @@ func TestDebuginfodCredentials(t *testing.T) {
 func TestDebuginfodServersInOrder(t *testing.T) {
 	d := pair(t)
 	l := pairLab(t, d.packaged, nil)
-	liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "no ELF file") }))
+	liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "no ELF file") }))
 	defer liar.Close()
 	req := l.pairRequest(pairNames...)
 	req.Debuginfod = []string{liar.URL, debuginfod(t, d.rpms)}

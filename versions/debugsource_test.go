@@ -273,3 +273,34 @@ func addSection(t testing.TB, file []byte, name string, content []byte) []byte {
 	}
 	return data
 }
+
+// Whatever is in a .gnu_debugdata, it only has to come back.
+func FuzzMiniDebugInfo(f *testing.F) {
+	need(f, "xz")
+	c := compile(f, "1.9")
+	seeds := [][]byte{packedMini(f, c.debug), packedMini(f, []byte("no ELF file")), {}, []byte("\xfd7zXZ\x00")}
+	for _, s := range seeds {
+		f.Add(s)
+	}
+	if len(seeds) == 0 {
+		f.Fatal("no seeds")
+	}
+	f.Fuzz(func(t *testing.T, packed []byte) {
+		data, err := unpackMini(packed)
+		if err != nil {
+			return
+		}
+		if len(data) > maxMini {
+			t.Errorf("%d bytes", len(data))
+		}
+		lib, err := elfinfo.NewFile("lib", bytes.NewReader(c.lib), int64(len(c.lib)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mini, err := elfinfo.NewFile("mini", bytes.NewReader(data), int64(len(data))); err == nil && lib.CheckDebug(mini) == nil {
+			if _, err := elfinfo.NewBuild(lib, mini, []string{"demo", "hidden"}); err != nil {
+				t.Log(err)
+			}
+		}
+	})
+}
