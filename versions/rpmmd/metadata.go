@@ -1,8 +1,7 @@
 package rpmmd
 
 import (
-	"encoding/xml"
-	"errors"
+	"bytes"
 	"fmt"
 	"io"
 	"net/url"
@@ -85,13 +84,13 @@ type xmlData struct {
 // ParseRepomd reads repomd.xml. The error wraps ErrFormat or ErrUnsafePath.
 func ParseRepomd(r io.Reader) (*Repomd, error) {
 	md := new(Repomd)
-	err := eachElement(r, "repomd", func(d *xml.Decoder, start xml.StartElement) error {
-		switch start.Name.Local {
+	err := eachElement(r, "repomd", func(name string, raw []byte) error {
+		switch name {
 		case "revision":
-			return d.DecodeElement(&md.Revision, &start)
+			return decode(raw, &md.Revision)
 		case "data":
 			var x xmlData
-			if err := d.DecodeElement(&x, &start); err != nil {
+			if err := decode(raw, &x); err != nil {
 				return err
 			}
 			data, err := x.data()
@@ -103,7 +102,7 @@ func ParseRepomd(r io.Reader) (*Repomd, error) {
 			}
 			return nil
 		}
-		return d.Skip()
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("repomd.xml: %w", err)
@@ -178,12 +177,12 @@ type xmlPackage struct {
 // ErrUnsafePath; a bad package that is not wanted is no error.
 func ParsePrimary(r io.Reader, want func(name, arch string) bool) ([]Package, error) {
 	var out []Package
-	err := eachElement(r, "metadata", func(d *xml.Decoder, start xml.StartElement) error {
-		if start.Name.Local != "package" {
-			return d.Skip()
+	err := eachElement(r, "metadata", func(name string, raw []byte) error {
+		if name != "package" || unwanted(raw, want) {
+			return nil
 		}
 		var x xmlPackage
-		if err := d.DecodeElement(&x, &start); err != nil {
+		if err := decode(raw, &x); err != nil {
 			return err
 		}
 		if x.Type != "rpm" || !want(x.Name, x.Arch) {
@@ -202,6 +201,27 @@ func ParsePrimary(r io.Reader, want func(name, arch string) bool) ([]Package, er
 		return nil, fmt.Errorf("primary.xml: %w", err)
 	}
 	return out, nil
+}
+
+// unwanted says that a package need not be decoded: it says plainly that it is
+// none of those that want chooses.
+func unwanted(raw []byte, want func(name, arch string) bool) bool {
+	name, ok := plainText(raw, "<name>")
+	if !ok {
+		return false
+	}
+	arch, ok := plainText(raw, "<arch>")
+	return ok && !want(name, arch)
+}
+
+// plainText is the text after the first such tag, if it is nothing but text.
+func plainText(raw []byte, tag string) (string, bool) {
+	_, rest, found := bytes.Cut(raw, []byte(tag))
+	end := bytes.IndexAny(rest, "<&")
+	if !found || end < 0 || !bytes.HasPrefix(rest[end:], []byte("</")) {
+		return "", false
+	}
+	return string(rest[:end]), true
 }
 
 func (x *xmlPackage) pkg() (Package, error) {
@@ -223,65 +243,4 @@ func (x *xmlPackage) pkg() (Package, error) {
 	var err error
 	p.Location, err = x.Location.path()
 	return p, err
-}
-
-// eachElement calls f for every child of the root element, which must be named
-// root. f must consume the element.
-func eachElement(r io.Reader, root string, f func(*xml.Decoder, xml.StartElement) error) error {
-	guard := &elementGuard{r: r}
-	d := xml.NewDecoder(guard)
-	inside := false
-	for {
-		guard.used = 0
-		token, err := d.Token()
-		if err == io.EOF {
-			return fmt.Errorf("%w: no <%s>", ErrFormat, root)
-		}
-		if err != nil {
-			return syntax(err)
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			if !inside {
-				if t.Name.Local != root {
-					return fmt.Errorf("%w: <%.20s> instead of <%s>", ErrFormat, t.Name.Local, root)
-				}
-				inside = true
-			} else if err := f(d, t); err != nil {
-				return syntax(err)
-			}
-		case xml.EndElement:
-			return nil
-		}
-	}
-}
-
-// syntax makes ErrFormat of what the XML decoder complains of.
-func syntax(err error) error {
-	var bad *xml.SyntaxError
-	if errors.As(err, &bad) && strings.Contains(bad.Msg, "unexpected EOF") {
-		return fmt.Errorf("%w: %w", ErrTruncated, err)
-	}
-	for _, known := range []error{ErrFormat, ErrUnsafePath, ErrTruncated, ErrChecksum} {
-		if errors.Is(err, known) {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: %w", ErrFormat, err)
-}
-
-// elementGuard bounds the bytes read for one element, which the XML decoder
-// would collect without end.
-type elementGuard struct {
-	r    io.Reader
-	used int
-}
-
-func (g *elementGuard) Read(p []byte) (int, error) {
-	if g.used > maxElement {
-		return 0, fmt.Errorf("%w: an element of more than %d bytes", ErrFormat, maxElement)
-	}
-	n, err := g.r.Read(p)
-	g.used += n
-	return n, err
 }

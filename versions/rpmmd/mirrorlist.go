@@ -3,7 +3,6 @@ package rpmmd
 import (
 	"bytes"
 	"cmp"
-	"encoding/xml"
 	"fmt"
 	"net/url"
 	"slices"
@@ -137,23 +136,31 @@ func ParseMetalink(data []byte) (*Mirrorlist, error) {
 		return nil, fmt.Errorf("%w: a metalink of more than %d bytes", ErrFormat, maxMirrorlist)
 	}
 	var file *xmlMetalinkFile
-	err := eachElement(bytes.NewReader(data), "metalink", func(d *xml.Decoder, start xml.StartElement) error {
-		switch start.Name.Local {
-		case "files": // its children are next
-			return nil
-		case "file":
-			var f xmlMetalinkFile
-			if err := d.DecodeElement(&f, &start); err != nil {
+	err := eachElement(bytes.NewReader(data), "metalink", func(name string, raw []byte) error {
+		var files struct {
+			List []xmlMetalinkFile `xml:"file"`
+		}
+		switch name {
+		case "files":
+			if err := decode(raw, &files); err != nil {
 				return err
 			}
-			if f.Name == "repomd.xml" && file != nil {
-				return fmt.Errorf("%w: repomd.xml twice", ErrFormat)
-			} else if f.Name == "repomd.xml" {
-				file = &f
+		case "file":
+			files.List = make([]xmlMetalinkFile, 1)
+			if err := decode(raw, &files.List[0]); err != nil {
+				return err
 			}
-			return nil
 		}
-		return d.Skip()
+		for i := range files.List {
+			if files.List[i].Name != "repomd.xml" {
+				continue
+			}
+			if file != nil {
+				return fmt.Errorf("%w: repomd.xml twice", ErrFormat)
+			}
+			file = &files.List[i]
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("metalink: %w", err)

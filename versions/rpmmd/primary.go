@@ -20,8 +20,12 @@ func readPrimary(file string, d Data, want func(name, arch string) bool) ([]Pack
 	if err != nil {
 		return nil, err
 	}
+	limit, err := openLimit(f, d)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Href, err)
+	}
 	src := io.TeeReader(f, packed)
-	packages, perr := parseOpen(src, d, want)
+	packages, perr := parseOpen(src, d, limit, want)
 	if _, err := io.Copy(io.Discard, src); err != nil {
 		return nil, err
 	}
@@ -35,18 +39,39 @@ func readPrimary(file string, d Data, want func(name, arch string) bool) ([]Pack
 	return packages, nil
 }
 
-// parseOpen parses the decompressed content, bounded by the size that
-// repomd.xml gives it, and compares that and the digest.
-func parseOpen(src io.Reader, d Data, want func(name, arch string) bool) ([]Package, error) {
+const (
+	// maxRatio is how many times larger than packed metadata may be once open;
+	// it is 60 where a million packages resemble each other. maxPlainOpen bytes
+	// may be open in any case.
+	maxRatio     = 250
+	maxPlainOpen = 32 << 20
+)
+
+// openLimit is how large the file may be once open: what repomd.xml says, and
+// no more than metadata can be.
+func openLimit(f *os.File, d Data) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	limit := min(maxOpen, max(maxPlainOpen, maxRatio*min(info.Size(), maxMetadata)))
+	if d.OpenSize > limit {
+		return 0, fmt.Errorf("%w: %d bytes are said to open to %d", ErrFormat, info.Size(), d.OpenSize)
+	}
+	if d.OpenSize >= 0 {
+		limit = d.OpenSize
+	}
+	return limit, nil
+}
+
+// parseOpen parses the decompressed content, of at most limit bytes, and
+// compares what repomd.xml says of its size and digest.
+func parseOpen(src io.Reader, d Data, limit int64, want func(name, arch string) bool) ([]Package, error) {
 	z, err := rpmfile.Decompress("", src)
 	if err != nil {
 		return nil, err
 	}
 	defer z.Close()
-	limit := int64(maxOpen)
-	if d.OpenSize >= 0 {
-		limit = d.OpenSize
-	}
 	open := &bounded{r: z, left: limit}
 	if d.OpenChecksum == (Checksum{}) {
 		packages, err := ParsePrimary(open, want)
