@@ -30,6 +30,8 @@ type Options struct {
 	// AcceptKeys and AcceptOlder are what Download accepts of repositories that
 	// changed: see versions.Options.
 	AcceptKeys, AcceptOlder []string
+	// Limits are what Download and NewBuilds ask of servers at most.
+	Limits versions.Limits
 	// Log gets what is done; nil discards it.
 	Log *slog.Logger
 	// Progress is told of running tasks; nil is told nothing.
@@ -52,7 +54,7 @@ func (noTask) Add(int64)  {}
 func (noTask) Done(error) {}
 
 func (o Options) versions() versions.Options {
-	return versions.Options{Store: o.Store, Jobs: o.Jobs, Offline: o.Offline, Log: o.Log, Progress: o.Progress,
+	return versions.Options{Store: o.Store, Jobs: o.Jobs, Offline: o.Offline, Log: o.Log, Progress: o.Progress, Limits: o.Limits,
 		AcceptKeys: o.AcceptKeys, AcceptOlder: o.AcceptOlder}
 }
 

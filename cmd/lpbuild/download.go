@@ -25,6 +25,8 @@ func downloadCommand() *urfave.Command {
 			"proved it, layer by layer; --json always has that.",
 		Flags: []urfave.Flag{
 			&urfave.StringSliceFlag{Name: "accept-keys", Usage: "trust the key with `FINGERPRINT`, new in the key files or new as the signer of a repository, from now on"},
+			&urfave.StringFlag{Name: "rate", Usage: "fetch at most `BYTES` a second in all, as 500K or 5M"},
+			&urfave.IntFlag{Name: "connections", Usage: "make at most `N` requests to one server at a time (default: 4)"},
 			&urfave.StringSliceFlag{Name: "accept-older", Usage: "let `REPOSITORY` show metadata that is older than what the lock has seen, or no longer signed"},
 		},
 		Action: func(c *urfave.Context) error {
@@ -37,9 +39,14 @@ func downloadCommand() *urfave.Command {
 }
 
 func runDownload(s *session) error {
+	var err error
+	if s.options.Limits, err = limits(s.Context); err != nil {
+		return err
+	}
 	s.options.AcceptKeys = s.StringSlice("accept-keys")
 	s.options.AcceptOlder = s.StringSlice("accept-older")
-	lock, err := s.project.Download(s.Context.Context, s.options)
+	var lock *versions.Lock
+	lock, err = s.project.Download(s.Context.Context, s.options)
 	if lock == nil {
 		return err
 	}

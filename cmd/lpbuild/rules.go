@@ -36,6 +36,7 @@ var rules = []cli.Rule{
 	{Err: versions.ErrKeyFile, Code: cli.Usage, Hint: "keys: in lpbuild.yaml are files with OpenPGP public keys, relative to the project"},
 	{Err: versions.ErrRequest, Code: cli.Usage, Hint: "versions.lock knows repositories by name: give each its own in lpbuild.yaml"},
 	{Err: versions.ErrAccept, Code: cli.Usage, Hint: "gpg --show-keys --with-fingerprint FILE shows the fingerprints of a key file"},
+	{Err: versions.ErrCredentials, Code: cli.Usage, Hint: "docs/repositories.md says where credentials are and who may read them"},
 	{Err: versions.ErrKeyChanged, Code: cli.BadSignature, Hint: "ask who runs the repository; compare the fingerprint with one from elsewhere; lpbuild download --accept-keys FINGERPRINT accepts it"},
 	{Err: versions.ErrRollback, Code: cli.BadSignature, Hint: "a mirror may lag behind, or somebody hides newer builds: try another mirror or later; lpbuild download --accept-older REPOSITORY accepts it"},
 	{Err: versions.ErrBuildIDTwice, Code: cli.BuildIDMismatch, Hint: "live patches go by build-id: ask the vendor which is right, and leave the other's repository out"},
