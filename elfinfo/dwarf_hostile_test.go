@@ -1,6 +1,7 @@
 package elfinfo
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ v:	.long 1
 	.uleb128 8; .uleb128 0x21; .byte 0; .uleb128 0x2f; .uleb128 0x07; .byte 0,0
 	.uleb128 9; .uleb128 0x0f; .byte 0; .uleb128 0x49; .uleb128 0x13; .byte 0,0
 	.uleb128 10; .uleb128 0x24; .byte 0; .uleb128 0x03; .uleb128 0x08; .uleb128 0x0b; .uleb128 0x0b; .uleb128 0x3e; .uleb128 0x0b; .byte 0,0
+	.uleb128 12; .uleb128 0x2e; .byte 0; .uleb128 0x03; .uleb128 0x0e; .byte 0,0
 	.uleb128 11; .uleb128 0x34; .byte 0; .uleb128 0x03; .uleb128 0x08; .uleb128 0x49; .uleb128 0x13; .uleb128 0x02; .uleb128 0x18; .byte 0,0
 	.byte 0
 	.section .debug_info,"",@progbits
@@ -69,6 +71,8 @@ func TestLyingDebugInformation(t *testing.T) {
 		name, tree string
 		cut        bool
 		text       string // of the type of f
+		more       string // other sections
+		refused    bool
 	}{
 		{name: "sound", tree: number + structure("t", member("a", "int", 0)), text: "void (struct s)"},
 		{name: "typedef of itself", tree: `t: .uleb128 6; .asciz "T"; .long t-start`},
@@ -83,17 +87,22 @@ func TestLyingDebugInformation(t *testing.T) {
 		{name: "type is a function", tree: ".equ t, start+11"},
 		{name: "control characters", tree: number + structure("t", member("a\033[2J\nb", "int", 0)), text: "void (struct s)"},
 		{name: "very many members", tree: number + structure("t", "\t.rept 200000\n"+member("m", "int", 0)+"\t.endr\n"), cut: true},
+		{name: "one long name for all", tree: number + structure("t", member("a", "int", 0)) + "\t.rept 100000\n\t.uleb128 12; .long 0\n\t.endr\n",
+			more: "\t.section .debug_str,\"\",@progbits\n\t.fill 1000000,1,65\n\t.byte 0\n", refused: true},
 		{name: "a long chain", tree: chain.String(), cut: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := open(t, compile(t, library{sources: map[string]string{"a.S": lies(tc.tree)}}))
+			f := open(t, compile(t, library{sources: map[string]string{"a.S": lies(tc.tree) + tc.more}}))
 			began := time.Now()
 			b, err := NewRecord(f, nil, Wanted{Names: []string{"f", "v"}, Types: []string{"struct s", "T"}})
-			if err != nil {
-				t.Fatal(err)
-			}
 			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("took %v", took)
+			}
+			if tc.refused && errors.Is(err, ErrFormat) {
+				return
+			}
+			if err != nil || tc.refused {
+				t.Fatalf("refused: %v, error %v", tc.refused, err)
 			}
 			if (b.TypesCut != "") != tc.cut {
 				t.Errorf("cut: %q", b.TypesCut)

@@ -2,6 +2,7 @@ package elfinfo
 
 import (
 	"debug/dwarf"
+	"errors"
 	"fmt"
 	"math"
 )
@@ -18,7 +19,16 @@ type dwarfData struct {
 	alternate *dwarf.Data // nil without a supplementary file
 	strings   []byte      // .debug_str of the supplementary file
 	ranges    int         // read so far
+	text      uint64      // bytes of the strings of all entries read
 }
+
+// Every entry may have the same long name, which debug/dwarf copies each time:
+// an entry has textPerByte bytes of names for each byte of entries before it,
+// with what is free for all.
+const (
+	freeText    = 256 << 20
+	textPerByte = 16
+)
 
 // maxRanges bounds the ranges that are read of one file: any number of entries
 // may share a list of them.
@@ -78,6 +88,12 @@ func (r *dwarfReader) Next() (*dwarf.Entry, error) {
 	}
 	for i := range e.Field {
 		r.resolve(&e.Field[i])
+		if s, ok := e.Field[i].Val.(string); ok {
+			r.data.text += uint64(len(s))
+		}
+	}
+	if r.data.text > freeText+textPerByte*uint64(e.Offset) {
+		return nil, errors.New("names of too many bytes")
 	}
 	if r.inAlt {
 		e.Offset |= inAlternate

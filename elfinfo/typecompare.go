@@ -187,7 +187,8 @@ func (c *comparer) pointers(p comparison, o, r *Type) {
 	if anything(to) || anything(tr) || to.Incomplete || tr.Incomplete {
 		return
 	}
-	if class(to) != class(tr) && !(isInteger(to) && isInteger(tr)) && to.Kind != TypeUnknown && tr.Kind != TypeUnknown {
+	integers, unknown := isInteger(to) && isInteger(tr), to.Kind == TypeUnknown || tr.Kind == TypeUnknown
+	if class(to) != class(tr) && !integers && !unknown {
 		c.other(p)
 		return
 	}

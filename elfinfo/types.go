@@ -30,7 +30,7 @@ const (
 	TypeUnknown TypeKind = "unknown"
 )
 
-// Unknown array sizes: [Type.Count].
+// UnknownCount is [Type.Count] of an array without a size.
 const UnknownCount = -1
 
 // Type is one type of a library. Types refer to each other by [TypeID], in
