@@ -153,8 +153,8 @@ func recordBoth(t testing.TB, lib, debug, alternate []byte) {
 	if err != nil {
 		return
 	}
-	d.DebugLink()
-	d.MiniDebugInfo()
+	_, _, _ = d.DebugLink()
+	_, _ = d.MiniDebugInfo()
 	if a, err := newFile(alternate); err == nil {
 		if both, err := d.WithAlternate(a); err == nil {
 			d = both

@@ -41,7 +41,7 @@ func (s *Store) answer(id elfinfo.BuildID, accept func(*elfinfo.File) error) *an
 		return nil
 	}
 	if sum, err := sumFile(f.Name()); err != nil || sum != note.SHA256 || accept(f) != nil {
-		f.Close()
+		_ = f.Close()
 		return nil
 	}
 	return &answer{location: note.Location, sum: note.SHA256, file: f}
