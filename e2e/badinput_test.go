@@ -58,7 +58,8 @@ func TestDownloadRefuses(t *testing.T) {
 		tamper      func(*lab)
 		code        int
 		error, hint string
-		// fresh: a project that has records does not fetch that.
+		// fresh: a project that has records does not fetch that, or says
+		// something else: TestSwappedKey.
 		fresh bool
 	}{
 		{"repomd.xml changed", func(l *lab) {
@@ -74,7 +75,7 @@ func TestDownloadRefuses(t *testing.T) {
 			}
 		}, 15, `repomd\.xml.*not signed`, changed, false},
 		{"another key", func(l *lab) { writeFile(l.t, l.key(), strangersKey(l.t)) },
-			15, `repomd\.xml.*not trusted`, `keys in lpbuild\.yaml`, false},
+			15, `repomd\.xml.*not trusted`, `keys in lpbuild\.yaml`, true},
 		{"no key", func(l *lab) {
 			l.overwriteProject(func(b []byte) []byte { return keysLine.ReplaceAll(b, nil) })
 		}, 15, `repomd\.xml.*not trusted`, `keys in lpbuild\.yaml`, false},
@@ -118,6 +119,16 @@ func TestDownloadRefuses(t *testing.T) {
 			l.refuses(want, "lpbuild", "download")
 		})
 	}
+}
+
+// TestSwappedKey: who has reviewed a key is told when its file holds another.
+func TestSwappedKey(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.must("lpbuild", "download")
+	writeFile(t, l.key(), strangersKey(t))
+	l.refuses(refusal{code: 15, error: `another key: .*new: [0-9A-F]{40} \(stranger .*pinned and gone: [0-9A-F]{40}`, hint: `--accept-keys FINGERPRINT`},
+		"lpbuild", "download")
 }
 
 // TestFolderOfPackagesRefused: in a folder of RPMs nothing but their own
