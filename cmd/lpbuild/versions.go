@@ -15,8 +15,8 @@ func versionsCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:  "versions",
 		Usage: "list the shipped builds and what covers them",
-		Description: `Lists the builds in versions.lock: until when they are supported, how the functions that are replaced begin, which
-builds have the same code there (the group), and the state:
+		Description: `Lists the builds in versions.lock: until when they are supported, where their debug symbols came from, how the functions
+that are replaced begin, which builds have the same code there (the group), and the state:
 
   COVERED        build/ has a container with every live patch that concerns the build
   PARTLY         the container lacks some of them
@@ -66,11 +66,11 @@ func runVersions(s *session) error {
 	if s.Bool("json") {
 		return s.printJSON(builds)
 	}
-	header := []string{"BUILD", "ARCH", "LIBRARY", "BUILD-ID", "BUILT", "SUPPORTED UNTIL", "ENTRY", "GROUP", "STATE"}
+	header := []string{"BUILD", "ARCH", "LIBRARY", "BUILD-ID", "BUILT", "SUPPORTED UNTIL", "DEBUG", "ENTRY", "GROUP", "STATE"}
 	rows := make([][]string, len(builds))
 	for i, b := range builds {
 		rows[i] = []string{b.NEVRA, b.Arch, b.Library, short(b.BuildID), b.BuildTime.Format(time.DateOnly), orDash(until(b)),
-			orDash(b.Entry), orDash(b.Group), b.Words()}
+			orDash(string(b.DebugSource)), orDash(b.Entry), orDash(b.Group), b.Words()}
 	}
 	return cli.WriteTable(s.App.Writer, header, rows)
 }
