@@ -97,6 +97,11 @@ func (r Repository) validate(k *checker, i int) {
 			k.add(key+": "+problem, "repositories", i, key)
 		}
 	}
+	for key, address := range addresses {
+		if r.UnsignedMetadata && strings.HasPrefix(address, "http:") {
+			k.add("unsigned_metadata: only over https; "+key+" is http, and anybody on the way could hide builds", "repositories", i, "unsigned_metadata")
+		}
+	}
 	for key, text := range map[string]string{"name": r.Name, "product": r.Product} {
 		if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 			k.add(fmt.Sprintf("%s: %q has control characters", key, text), "repositories", i, key)

@@ -27,6 +27,7 @@ func TestParseRepositoryErrors(t *testing.T) {
 		{name: "bad URL", src: "- url: https://[hush", line: 6, contains: "not a URL"},
 		{name: "priority", src: "- url: a\n  priority: -1", line: 7, contains: "priority"},
 		{name: "name with an escape", src: `- url: a` + "\n" + `  name: "a\e[2J"`, line: 7, contains: "control characters"},
+		{name: "unsigned over http", src: "- url: http://example.org/\n  unsigned_metadata: true", line: 7, contains: "only over https"},
 		{name: "same name", src: "- {name: a-b, url: a}\n- {name: A_B, url: b}", line: 7, contains: "share their credentials"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
