@@ -157,7 +157,7 @@ var (
 		`un(?:affected|fixed|reproducible)|still|incomplete(?:ly)?|partial(?:ly)?|mitigat(?:e|es|ed|ing|ion|ions)|` +
 		`workarounds?|reject(?:s|ed)?|wontfix|` +
 		`not (?:be |been |yet |an? |really )*(?:affected|vulnerable|applicable|exploitable|fixed|applied|present|relevant|issue|needed|required)|` +
-		`(?:do|does|did|is|was|are|were|has|have)(?: not|n't) (?:yet |been |be )*(?:affect|appl|fix|contain|includ|present|vulnerable)[a-z]*)\b`)
+		`(?:do|does|did|is|was|are|were|has|have)(?: not|n't) (?:yet |been |be )*(?:affect|apply|appli|fix|contain|include|present|vulnerable)[a-z]*)\b`)
 )
 
 // doubt returns the words for which a paragraph that names a CVE may not say

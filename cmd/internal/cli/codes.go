@@ -37,7 +37,7 @@ var Codes = []Code{
 	{Done, "done"},
 	{Unexpected, "unexpected error"},
 	{Usage, "wrong usage, or a project file that cannot be read"},
-	{SomeFailed, "some versions or processes failed and the others are done, or all failed for different reasons; if all failed for one reason, its code"},
+	{SomeFailed, "some versions or processes failed, or are not known (lpbuild scan), and the others are done, or all failed for different reasons; if all failed for one reason, its code"},
 	{NotFound, "version, function or variable not found, or its name ambiguous"},
 	{NotLivepatchable, "function not livepatchable, or the replacement needs what a build lacks"},
 	{BuildIDMismatch, "build-id mismatch: a live patch for another build or library"},
