@@ -60,6 +60,7 @@ func testExample(t *testing.T, e example) {
 	l.must("lpbuild", "download")
 	libcs := []func() string{machineLibc(t), sync.OnceValue(newestLibc(t))}
 	answers := l.askBuilds(e, repo, libcs)
+	l.checkScan(answers, e)
 	l.checkRows("check", answers, e)
 	lack := l.checkRows("test", answers, e)
 	l.must("lpbuild", "dist")
@@ -185,11 +186,46 @@ func newestLibc(t *testing.T) func() string {
 	}
 }
 
-// An exampleRow is what is looked at of one row of a stage.
+// checkScan compares what lpbuild concludes from changelogs and code with what the builds say. It may not
+// know, but it may not be wrong.
+func (l *lab) checkScan(answers map[string]string, e example) {
+	l.t.Helper()
+	p := l.run("lpbuild", "--json", "scan", e.cve) // the exit code says whether all is known
+	rows := decodeRows(l.t, p.stdout.String())
+	said := map[string]string{"AFFECTED": e.before, "FIXED": e.after, "ABSENT": ""}
+	found := map[string]int{}
+	for _, row := range rows {
+		found[row.Finding]++
+		if want, known := said[row.Finding]; known && answers[row.BuildID] != want {
+			l.t.Errorf("scan: %s is %s (%s), but says %q", row.NEVRA, row.Finding, row.Reason, answers[row.BuildID])
+		}
+	}
+	if found["AFFECTED"] == 0 || found["FIXED"] == 0 {
+		l.t.Errorf("scan: found %v, want builds of both kinds\n%s", found, p.stderr.String())
+	}
+}
+
+// decodeRows reads what a program printed with --json.
+func decodeRows(t *testing.T, text string) (rows []exampleRow) {
+	t.Helper()
+	lines := json.NewDecoder(strings.NewReader(text))
+	for {
+		var row exampleRow
+		if err := lines.Decode(&row); errors.Is(err, io.EOF) {
+			return rows
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, row)
+	}
+}
+
+// An exampleRow is what is looked at of one row of a stage, or of a scan.
 type exampleRow struct {
 	NEVRA   string `json:"nevra"`
 	BuildID string `json:"build_id"`
 	Result  string `json:"result"`
+	Finding string `json:"finding"`
 	Reason  string `json:"reason"`
 	Hammer  *struct {
 		Patched uint64 `json:"patched"`
@@ -201,14 +237,7 @@ type exampleRow struct {
 func (l *lab) checkRows(stage string, answers map[string]string, e example) (lack []string) {
 	l.t.Helper()
 	well := map[string]string{"check": "OK", "test": "PASSED"}[stage]
-	rows := json.NewDecoder(strings.NewReader(l.must("lpbuild", "--json", stage)))
-	for {
-		var row exampleRow
-		if err := rows.Decode(&row); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			l.t.Fatal(err)
-		}
+	for _, row := range decodeRows(l.t, l.must("lpbuild", "--json", stage)) {
 		want := "NOT-CONCERNED"
 		if answers[row.BuildID] == e.before {
 			want = well

@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -83,15 +80,8 @@ func newLibcLab(t *testing.T, packages string, repos ...*fixture.Repository) *la
 func (l *lab) testsMajor(want string) {
 	l.t.Helper()
 	l.must("lpbuild", "download")
-	rows := json.NewDecoder(strings.NewReader(l.must("lpbuild", "--json", "test")))
 	found := 0
-	for {
-		var row exampleRow
-		if err := rows.Decode(&row); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			l.t.Fatal(err)
-		}
+	for _, row := range decodeRows(l.t, l.must("lpbuild", "--json", "test")) {
 		if row.Result == "NOT-CONCERNED" {
 			continue
 		}
