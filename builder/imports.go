@@ -61,9 +61,8 @@ func newImports() *imports {
 	return &imports{Libraries: map[string][]stubSymbol{}, Renames: map[string]string{}}
 }
 
-// newResolver looks the names that the undefined symbols could stand for up in
-// the record of build b.
-func (m *maker) newResolver(b *elfinfo.Build, undefined []undefinedSymbol) *resolver {
+// wantedNames are the names that the undefined symbols could stand for.
+func wantedNames(undefined []undefinedSymbol) map[string]bool {
 	wanted := map[string]bool{}
 	for _, u := range undefined {
 		for _, name := range substitutes(u) {
@@ -73,15 +72,20 @@ func (m *maker) newResolver(b *elfinfo.Build, undefined []undefinedSymbol) *reso
 			wanted[wrapped] = true
 		}
 	}
+	return wanted
+}
+
+// newResolver looks the names that the undefined symbols could stand for up in
+// the record of build b.
+func (m *maker) newResolver(b *elfinfo.Build, undefined []undefinedSymbol) *resolver {
+	wanted := wantedNames(undefined)
 	r := &resolver{libgcc: m.libgcc, defined: index{}, imported: index{}, related: index{}}
 	r.defined.add(wanted, b.Symbols, b.Soname)
 	// An import without a version can come from any library that the build
 	// needs; through the build itself it is always in reach.
 	r.imported.add(wanted, b.Imports, b.Soname)
-	for _, other := range m.opts.Related {
-		if other.NEVRA == b.NEVRA && slices.Contains(b.Needed, other.Soname) {
-			r.related.add(wanted, other.Symbols, other.Soname)
-		}
+	for _, other := range m.related(b) {
+		r.related.add(wanted, other.Symbols, other.Soname)
 	}
 	return r
 }

@@ -65,7 +65,7 @@ func TestResolve(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			m := &maker{opts: Options{Related: related}, libgcc: map[string]bool{"__popcountdi2": true}}
+			m := &maker{shipped: byPackage(related), libgcc: map[string]bool{"__popcountdi2": true}}
 			o := &object{undefined: []undefinedSymbol{tc.ref}}
 			im := newImports()
 			err := m.newResolver(build, o.undefined).resolve(o, im)

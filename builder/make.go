@@ -41,7 +41,7 @@ func makeAll(ctx context.Context, patches []Patch, builds []*elfinfo.Build, o Op
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	m := &maker{opts: o, store: useStore(o), work: work, write: write}
+	m := &maker{opts: o, store: useStore(o), work: work, write: write, shipped: byPackage(o.Related)}
 	defer m.store.closeStore(o.CacheLimit)
 	if err := m.prepare(ctx, patches); err != nil {
 		return nil, err
@@ -49,6 +49,9 @@ func makeAll(ctx context.Context, patches []Patch, builds []*elfinfo.Build, o Op
 	m.typeNames = typeNames(builds)
 	sites := m.assign(builds)
 	if err := m.compileAll(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.complete(ctx, sites); err != nil {
 		return nil, err
 	}
 	if err := m.produce(ctx, m.plan(sites)); err != nil {
@@ -64,6 +67,8 @@ type maker struct {
 	store *store
 	work  string
 	write bool
+
+	shipped map[string][]*elfinfo.Build // Options.Related
 
 	// Set before anything is planned, then only read.
 	tools    *toolchain

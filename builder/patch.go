@@ -87,6 +87,11 @@ type Options struct {
 	// Related are records of other libraries. Those that a build needs
 	// (DT_NEEDED) and that its own package ships are searched for imports, too.
 	Related []*elfinfo.Build
+	// Complete reads the symbols and imports of wanted names into a record that
+	// was read without them; several at a time. It is called once for each build
+	// that a patch concerns, and for the libraries that one of them needs; nil
+	// says that records are complete.
+	Complete func(b *elfinfo.Build, wanted func(name string) bool) error
 	// Log receives what is worth knowing and no error; nil discards it.
 	Log *slog.Logger
 	// Progress, if not nil, is called with each Outcome as soon as it is known,

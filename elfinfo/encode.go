@@ -1,6 +1,7 @@
 package elfinfo
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -36,9 +37,71 @@ func DecodeBuild(r io.Reader) (*Build, error) {
 	if err != nil {
 		return nil, err
 	}
+	return DecodeRecord(data, nil)
+}
+
+// DecodeRecord is [DecodeBuild] of a record in memory, with only the symbols and
+// imports of wanted names; nil stands for all. What is not wanted is skipped
+// and not checked.
+func DecodeRecord(data []byte, wanted func(name string) bool) (*Build, error) {
 	if len(data) > maxRecord {
 		return nil, fmt.Errorf("version record: %w: more than %d bytes", ErrFormat, maxRecord)
 	}
+	rest, lists, cut := cutSymbols(data)
+	b, err := decodeText(rest)
+	if err != nil {
+		return nil, err
+	}
+	if cut {
+		if b.Symbols, b.Imports, err = lists.decode(wanted); err != nil {
+			return nil, fmt.Errorf("version record: %w: %w", ErrFormat, err)
+		}
+	} else if wanted != nil {
+		unwanted := func(s Symbol) bool { return !wanted(s.Name) }
+		b.Symbols, b.Imports = slices.DeleteFunc(b.Symbols, unwanted), slices.DeleteFunc(b.Imports, unwanted)
+	}
+	for i := range b.Imports {
+		b.Imports[i].Undefined = true
+	}
+	return b, b.check()
+}
+
+// DecodeBrief is [DecodeRecord] without any symbols and imports.
+func DecodeBrief(data []byte) (*Build, error) {
+	rest, _, cut := cutSymbols(data)
+	if !cut || len(data) > maxRecord {
+		return DecodeRecord(data, func(string) bool { return false })
+	}
+	b, err := decodeText(rest)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.check()
+}
+
+// DecodeSymbols reads of a record only the symbols and imports of wanted names.
+func DecodeSymbols(data []byte, wanted func(name string) bool) (symbols, imports []Symbol, err error) {
+	_, lists, ok := cutSymbols(data)
+	if !ok {
+		b, err := DecodeRecord(data, wanted)
+		if err != nil {
+			return nil, nil, err
+		}
+		return b.Symbols, b.Imports, nil
+	}
+	if symbols, imports, err = lists.decode(wanted); err != nil {
+		return nil, nil, fmt.Errorf("version record: %w: %w", ErrFormat, err)
+	}
+	for _, s := range slices.Concat(symbols, imports) {
+		if reason := s.check(); reason != "" {
+			return nil, nil, fmt.Errorf("version record: %w: symbol %q: %s", ErrFormat, s.Name, reason)
+		}
+	}
+	return symbols, imports, nil
+}
+
+// decodeText decodes a record's JSON, strictly.
+func decodeText(data []byte) (*Build, error) {
 	var head struct {
 		Format int `json:"format"`
 		Facts  int `json:"facts"`
@@ -54,7 +117,7 @@ func DecodeBuild(r io.Reader) (*Build, error) {
 	case head.Facts < RecordFacts:
 		return nil, fmt.Errorf("version record: %w: it was made by an older lpbuild, run \"lpbuild download\" again", ErrNotRecorded)
 	}
-	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	b := new(Build)
 	if err := dec.Decode(b); err != nil {
@@ -63,10 +126,7 @@ func DecodeBuild(r io.Reader) (*Build, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("version record: %w: something follows the record", ErrFormat)
 	}
-	for i := range b.Imports {
-		b.Imports[i].Undefined = true
-	}
-	return b, b.check()
+	return b, nil
 }
 
 // check holds a record against what the rest of the program relies on. Names

@@ -157,10 +157,14 @@ func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts 
 	if len(p.Patches) == 0 {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(p.Dir, PatchesDir), ErrNoPatch)
 	}
-	records, err := p.records()
-	if err != nil {
-		return nil, err
+	read, err := versions.OpenRecords(p.Dir)
+	if err == nil && len(read.Builds) == 0 {
+		err = fs.ErrNotExist
 	}
+	if err != nil {
+		return nil, noRecords(err)
+	}
+	records := read.Builds
 	concern := p.NewConcern(records)
 	var patches []builder.Patch
 	rows := 0
@@ -175,7 +179,9 @@ func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts 
 		patches = append(patches, made)
 	}
 	task := opts.task(stage+" "+p.Name, int64(rows))
-	outcomes, err := build(ctx, patches, opts.shard.of(records), p.builderOptions(opts, records, task))
+	options := p.builderOptions(opts, records, task)
+	options.Complete = read.Complete
+	outcomes, err := build(ctx, patches, opts.shard.of(records), options)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // outcomes of a stage cut short are not worth a report
 	}

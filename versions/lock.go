@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -206,55 +205,8 @@ func (l *Lock) sort() {
 // once, in the lock's order. The error wraps fs.ErrNotExist if there is no
 // lock, or a record is missing.
 func ReadRecords(projectDir string) ([]*elfinfo.Build, error) {
-	lock, err := ReadLock(projectDir)
-	if err != nil {
-		return nil, err
-	}
-	var records []*elfinfo.Build
-	seen := make(map[string]bool)
-	for _, l := range lock.Builds {
-		if seen[l.Record] {
-			continue
-		}
-		seen[l.Record] = true
-		b, err := readRecord(projectDir, l)
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, b)
-	}
-	return records, nil
-}
-
-// readRecord reads the record of one locked build.
-func readRecord(projectDir string, l Locked) (*elfinfo.Build, error) {
-	name := filepath.Join(projectDir, RecordsDir, l.Record)
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := elfinfo.DecodeBuild(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if b.BuildID != l.BuildID || b.Soname != l.Soname {
-		return nil, fmt.Errorf("%s: %w: it is of %s %s, the lock says %s %s", name, elfinfo.ErrFormat, b.Soname, b.BuildID, l.Soname, l.BuildID)
-	}
-	return b, nil
-}
-
-func readFile(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s: larger than %d bytes", name, limit)
-	}
-	return data, err
+	builds, _, err := readRecords(projectDir, decodeWhole)
+	return builds, err
 }
 
 // writeFile replaces the file name atomically; unchanged content is not written.
