@@ -28,6 +28,8 @@ type PackageOptions struct {
 	Release string
 	// OutDir gets the packages (default: dist/ of the project).
 	OutDir string
+	// Shards is into how many shares Dist divides the builds; see dist.Package.
+	Shards int
 	// Compress is the payload compression of an RPM, xz (default) or zstd.
 	Compress string
 }
@@ -41,7 +43,7 @@ func (p *Project) distPackage(opts PackageOptions) (dist.Package, error) {
 	out := dist.Package{
 		Name: p.Name, Version: p.Version, Release: opts.Release,
 		Summary: p.Summary, License: p.License, URL: p.URL, Description: p.Config.Description,
-		Requires: p.Requires, ProjectDir: p.Dir, OutDir: opts.OutDir, Compress: opts.Compress,
+		Requires: p.Requires, ProjectDir: p.Dir, OutDir: opts.OutDir, Compress: opts.Compress, Shards: opts.Shards,
 	}
 	for _, b := range records {
 		out.BuildIDs = append(out.BuildIDs, string(b.BuildID))
@@ -70,7 +72,11 @@ func (p *Project) Dist(ctx context.Context, opts PackageOptions) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	return []string{files.Tarball, files.Spec, files.Changes}, nil
+	written := []string{files.Tarball, files.Spec, files.Changes}
+	if files.Multibuild != "" {
+		written = append(written, files.Multibuild)
+	}
+	return written, nil
 }
 
 // RPM makes all containers, writes the binary RPM into dist/ and returns its

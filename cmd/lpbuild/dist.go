@@ -23,8 +23,9 @@ func distCommand() *urfave.Command {
 		Name:  "dist",
 		Usage: "write the source package",
 		Description: "Writes NAME-VERSION.tar.xz, NAME.spec and NAME.changes into dist/, for the Open Build Service or rpmbuild: sources,\n" +
-			"descriptions and version records, from which the RPM is built without network.",
-		Flags: packageFlags(),
+			"descriptions and version records, from which the RPM is built without network. With --shards also _multibuild: the\n" +
+			"service then makes the containers in N builds at a time, and the package from their results.",
+		Flags: append(packageFlags(), &urfave.IntFlag{Name: "shards", Usage: "divide the builds among `N` flavours of the package"}),
 		Action: func(c *urfave.Context) error {
 			if err := cli.NArgs(c, 0, 0); err != nil {
 				return err
@@ -87,7 +88,7 @@ func runRPM(s *session) error {
 }
 
 func (s *session) packageOptions() (pipeline.PackageOptions, error) {
-	opts := pipeline.PackageOptions{Options: s.options, Release: s.String("release"), Compress: s.String("compress")}
+	opts := pipeline.PackageOptions{Options: s.options, Release: s.String("release"), Compress: s.String("compress"), Shards: s.Int("shards")}
 	if dir := s.Path("output"); dir != "" {
 		abs, err := filepath.Abs(dir)
 		if err != nil {

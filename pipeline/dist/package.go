@@ -70,6 +70,9 @@ type Package struct {
 	OutDir     string
 	// BuildIDs are the builds that the project has records of, in hexadecimal.
 	BuildIDs []string
+	// Shards is into how many shares the source package divides the builds, for
+	// the workers of a build service; up to 1 means that it does not.
+	Shards int
 	// Time is the one time of everything that is written. See SourceDate.
 	Time time.Time
 	// Compress is the RPM's payload compression: xz (the default, as SLE 15
@@ -109,9 +112,15 @@ func (p Package) withDefaults() Package {
 	set(&p.BuildDir, filepath.Join(p.ProjectDir, "build"))
 	set(&p.OutDir, filepath.Join(p.ProjectDir, "dist"))
 	set(&p.Compress, "xz")
+	if p.Shards == 1 {
+		p.Shards = 0
+	}
 	p.Time = p.Time.UTC()
 	return p
 }
+
+// maxShards bounds Package.Shards: every shard is a build of its own.
+const maxShards = 256
 
 var versionShape = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._+~^]*$`)
 
@@ -128,6 +137,8 @@ func (p Package) validate() error {
 		return fmt.Errorf("%w: architecture %q", ErrPackage, p.Arch)
 	case !slices.Contains([]string{"xz", "zstd"}, p.Compress):
 		return fmt.Errorf("%w: compression %q is neither xz nor zstd", ErrPackage, p.Compress)
+	case p.Shards < 0 || p.Shards > maxShards:
+		return fmt.Errorf("%w: %d shards, at most %d", ErrPackage, p.Shards, maxShards)
 	case p.Time.Unix() <= 0 || p.Time.Unix() >= 1<<31:
 		return fmt.Errorf("%w: time %v", ErrPackage, p.Time)
 	}

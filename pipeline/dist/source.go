@@ -21,6 +21,8 @@ type SourceFiles struct {
 	// Changes and Lint are what the Open Build Service wants beside the two.
 	Changes string
 	Lint    string
+	// Multibuild lists the flavours; "" without shards.
+	Multibuild string
 }
 
 // sourceEntries are the parts of a project that a build needs, in archive
@@ -62,6 +64,13 @@ func Source(ctx context.Context, p Package) (*SourceFiles, error) {
 	}
 	texts := []struct{ template, file string }{
 		{"package.spec", out.Spec}, {"package.changes", out.Changes}, {"package-rpmlintrc", out.Lint},
+	}
+	multibuild := filepath.Join(p.OutDir, "_multibuild")
+	if p.Shards > 0 {
+		out.Multibuild = multibuild
+		texts = append(texts, struct{ template, file string }{"_multibuild", multibuild})
+	} else if err := os.Remove(multibuild); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err // of an earlier run: its flavours are no longer in the spec file
 	}
 	for _, t := range texts {
 		text, err := render(t.template, d)

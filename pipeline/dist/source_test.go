@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -166,5 +167,54 @@ func TestLint(t *testing.T) {
 		if strings.HasPrefix(line, setName) && !known {
 			t.Error(strings.TrimSpace(line))
 		}
+	}
+}
+
+// The spec file is one file for all flavours; the build service puts the name of
+// the flavour into it, and rpmbuild alone does not.
+func TestShards(t *testing.T) {
+	t.Parallel()
+	need(t, "gcc", "rpmspec", "xz")
+	p := project(t, "0.2")
+	p.Shards = 2
+	src := buildSource(t, p)
+	if want := "<multibuild>\n  <flavor>shard1</flavor>\n  <flavor>shard2</flavor>\n</multibuild>\n"; string(readFile(t, src.Multibuild)) != want {
+		t.Errorf("_multibuild: %s", readFile(t, src.Multibuild))
+	}
+	spec := string(readFile(t, src.Spec))
+	for _, tt := range []struct {
+		name, flavor, pkg string
+		make              string // how the containers come about
+		needs, scripts    bool   // needs the shards, has scriptlets
+	}{
+		{"rpmbuild", "@BUILD_FLAVOR@", setName, `make $`, false, true},
+		{"main flavour", "", setName, `make --merge$`, true, true},
+		{"first", "shard1", setName + "-shard1", `make --shard 1/2$`, false, false},
+		{"second", "shard2", setName + "-shard2", `make --shard 2/2$`, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "package.spec")
+			write(t, file, []byte(strings.ReplaceAll(spec, "@BUILD_FLAVOR@", tt.flavor)))
+			if got := strings.TrimSpace(output(t, "rpmspec", "-q", "--qf", "%{NAME}\\n", file)); got != tt.pkg {
+				t.Errorf("package %q, want %q", got, tt.pkg)
+			}
+			parsed := output(t, "rpmspec", "-P", file)
+			if !regexp.MustCompile(`(?m)lpbuild --offline.* `+tt.make).MatchString(parsed) || strings.Count(parsed, "lpbuild --offline") != 1 {
+				t.Errorf("not built with %q:\n%s", tt.make, parsed)
+			}
+			if got := strings.Contains(parsed, "BuildRequires:  "+setName+"-shard2 = 0.2"); got != tt.needs {
+				t.Errorf("needs the shards: %v", got)
+			}
+			if got := strings.Contains(parsed, "\n%posttrans\n"); got != tt.scripts || strings.Contains(parsed, "Requires(post)") != tt.scripts {
+				t.Errorf("has scriptlets: %v", got)
+			}
+		})
+	}
+	p.Shards = 1
+	if src = buildSource(t, p); src.Multibuild != "" {
+		t.Errorf("one shard: %s", src.Multibuild)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(src.Spec), "_multibuild")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("_multibuild of an earlier run: %v", err)
 	}
 }

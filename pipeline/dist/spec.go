@@ -31,6 +31,14 @@ type specData struct {
 	Requires          []string
 	Scripts           []script
 	ScriptRequires    []scriptRequire
+	// Flavors are empty if the package is built in one piece.
+	Flavors []flavor
+}
+
+// A flavor of the package on the build service makes one share of the builds.
+type flavor struct {
+	// Name is the flavor's, Shard the "i/n" of lpbuild make --shard.
+	Name, Shard string
 }
 
 type script struct {
@@ -53,6 +61,9 @@ func (p Package) specData() (*specData, error) {
 	d := &specData{
 		Package: p, SetRoot: rpmhook.SetRoot, Manifest: rpmhook.ManifestName, Changes: changes, Requires: p.requires(),
 		Date: p.Time.Format("Mon Jan 02 2006"), ChangesDate: p.Time.Format("Mon Jan _2 15:04:05 UTC 2006"),
+	}
+	for i := range p.Shards {
+		d.Flavors = append(d.Flavors, flavor{fmt.Sprintf("shard%d", i+1), fmt.Sprintf("%d/%d", i+1, p.Shards)})
 	}
 	for _, s := range rpmhook.Scripts {
 		d.Scripts = append(d.Scripts, script{s, s.Body(p.Name)})
