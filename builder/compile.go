@@ -23,13 +23,14 @@ import (
 //   - marked for indirect-branch tracking and shadow stacks, and with frame
 //     information for every instruction: a thread that unwinds through a
 //     replacement must find its way;
-//   - debug information, so that prototypes can be compared. The container
-//     does not keep it.
+//   - debug information, so that prototypes can be compared, and no function
+//     folded into an equal one, which takes it away. The container does not
+//     keep it.
 var baseFlags = []string{
 	"-O2", "-g", "-fPIC", "-fno-semantic-interposition",
 	"-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=0", "-fno-stack-protector",
 	"-fcf-protection=full", "-mtls-dialect=gnu", "-fasynchronous-unwind-tables",
-	"-Wall",
+	"-fno-ipa-icf", "-Wall",
 }
 
 // languageFlags are those that one language has and the other has not.

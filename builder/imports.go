@@ -127,7 +127,11 @@ func (r *resolver) resolveOne(u undefinedSymbol, im *imports) error {
 	case u.Weak:
 		return nil
 	}
-	return fmt.Errorf("%w: %s%s", ErrImport, u, r.why(u))
+	check := checkImport
+	if u.Version != "" {
+		check = checkVersion
+	}
+	return failing(check, fmt.Errorf("%w: %s%s", ErrImport, u, r.why(u)))
 }
 
 // find returns the definition of name that this build offers or uses itself.

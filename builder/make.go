@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"os"
@@ -46,7 +47,6 @@ func makeAll(ctx context.Context, patches []Patch, builds []*elfinfo.Build, o Op
 	if err := m.prepare(ctx, patches); err != nil {
 		return nil, err
 	}
-	m.typeNames = typeNames(builds)
 	sites := m.assign(builds)
 	if err := m.compileAll(ctx); err != nil {
 		return nil, err
@@ -75,8 +75,6 @@ type maker struct {
 	libgcc   map[string]bool
 	parts    []*part
 	variants []*variant
-	// typeNames are what readTypes looks up in the objects.
-	typeNames []string
 	// flights are compilations under way, digests the files that were read.
 	flights singleflight.Group
 	digests digests
@@ -217,9 +215,8 @@ func (m *maker) linkAll(ctx context.Context, jobs map[string]linkJob) (linked ma
 
 // made is what a finished container is known by; the cache keeps it.
 type made struct {
-	SHA256   string   `json:"sha256"`
-	Warnings []string `json:"warnings,omitempty"`
-	cached   bool
+	SHA256 string `json:"sha256"`
+	cached bool
 }
 
 // reuse gives t its outcomes if the container is there and made from the same
@@ -251,9 +248,9 @@ func (m *maker) finish(t *target, result made, err error) {
 			m.refuse(s, err)
 			continue
 		}
-		for i, c := range s.cells {
+		for _, c := range s.cells {
 			o := Outcome{Patch: c.patch.Name, Build: s.build, Cached: result.cached}
-			o.Warnings = slices.Concat(t.plan.parts[i].warnings, result.Warnings)
+			o.Findings = c.findings
 			if m.write {
 				o.Container = t.file
 			}
@@ -271,11 +268,10 @@ func (m *maker) refuse(s *site, err error) {
 		_ = os.Remove(filepath.Join(m.opts.OutDir, name))
 	}
 	for _, c := range s.cells {
-		own := c.err
-		if own == nil {
-			own = err
-		}
-		m.report(c.index, Outcome{Patch: c.patch.Name, Build: s.build, Err: nameBuild(own, s.build)})
+		own := cmp.Or(c.err, err)
+		m.report(c.index, Outcome{
+			Patch: c.patch.Name, Build: s.build, Findings: withRefusal(c.findings, own), Err: nameBuild(own, s.build),
+		})
 	}
 }
 

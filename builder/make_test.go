@@ -295,32 +295,6 @@ func TestReferencesAndDependencies(t *testing.T) {
 	}
 }
 
-func TestWarnings(t *testing.T) {
-	builds := greetRecords(t)[:1]
-	builds[0].Functions["greet"][0].InlinedInto = []string{"caller_a", "caller_b"}
-	source := `
-__thread int own;
-__attribute__((constructor)) static void begin(void) { own = 1; }
-int f(int x) { return x + own; }
-`
-	p, o := project(t, source, "fix.so\n@libgreet.so.1\ngreet:f\n")
-	want := []string{"inlined into caller_a, caller_b", "1 parameters, not 2", "constructor", "thread-local variables of its own"}
-	for range 2 { // the second time from the cache
-		for _, do := range []func(context.Context, []Patch, []*elfinfo.Build, Options) ([]Outcome, error){Make, Check} {
-			outcomes, err := do(t.Context(), []Patch{p}, builds, o)
-			if err != nil || outcomes[0].Err != nil {
-				t.Fatal(err, outcomes[0].Err)
-			}
-			all := strings.Join(outcomes[0].Warnings, "\n")
-			for _, w := range want {
-				if !strings.Contains(all, w) {
-					t.Errorf("no warning about %q in\n%s", w, all)
-				}
-			}
-		}
-	}
-}
-
 func TestPackagesThatShareABuildID(t *testing.T) {
 	b := greetRecords(t)[0]
 	again, other := *b, *b

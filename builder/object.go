@@ -24,6 +24,8 @@ type object struct {
 	// global are names that another object of the same link shares, exported or
 	// hidden, with whether their definition is weak.
 	global map[string]bool
+	// findings are what the checks of a compiled source found.
+	findings []Finding
 }
 
 // undefinedSymbol is one reference to another library.
@@ -71,6 +73,7 @@ func readObject(data []byte) (*object, error) {
 	for _, name := range slices.Sorted(maps.Keys(undefined)) {
 		o.undefined = append(o.undefined, undefined[name])
 	}
+	o.findings = checkObject(f, symbols)
 	return o, nil
 }
 

@@ -132,7 +132,7 @@ func (m *maker) pack(t *target, linked []byte) (made, error) {
 		return made{}, t.plan.union.place(err)
 	}
 	result := made{SHA256: digest(data)}
-	if result.Warnings, err = m.verify(t, data); err != nil {
+	if err := m.verify(t, data); err != nil {
 		return made{}, err
 	}
 	if m.write {

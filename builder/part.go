@@ -21,8 +21,10 @@ type cell struct {
 	*part
 	index   int // of outcomes
 	variant *variant
-	// err is why the patch cannot be in that build, as soon as it is known.
-	err error
+	// findings are what the checks found, err why the patch cannot be in that
+	// build, as soon as they are known.
+	findings []Finding
+	err      error
 }
 
 // site is one build with the live patches that concern it.

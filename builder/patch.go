@@ -19,6 +19,12 @@ type Patch struct {
 	// Sources stand for NAME.c, "" for NAME.in.
 	Sources       []string
 	Template, Dir string
+	// Types are the names of types that the sources declare themselves, in the
+	// form of elfinfo.Wanted: the checks hold them against those of the builds.
+	Types []string
+	// Waive says, by the name of a check, why what it finds is accepted. See
+	// CheckWaivers.
+	Waive map[string]string
 	// Select says what the patch has to do with one build of its library; nil
 	// stands for a function that returns the zero Selection. It is called once
 	// for each build, from one goroutine; its error is why that build cannot
@@ -127,8 +133,8 @@ type Outcome struct {
 	Container string
 	// Cached says that the container was there already, unchanged.
 	Cached bool
-	// Warnings are lines for the author of the patch that stop nothing.
-	Warnings []string
+	// Findings are what the checks found, also where nothing stops the container.
+	Findings []Finding
 	// Err is why there is no container. It names the build.
 	Err error
 }

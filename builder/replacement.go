@@ -41,7 +41,7 @@ func (v *variant) checkReplacements() error {
 
 func (v *variant) replacementError(p livepatch.Pos, msg string) error {
 	err := v.desc.ErrorAt(p, msg)
-	return refuse(ErrReplacement, err, "%s", err)
+	return failing(checkReplacement, refuse(ErrReplacement, err, "%s", err))
 }
 
 // sourceName names the source for a message.

@@ -17,7 +17,7 @@ import (
 // addPatch writes another patch beside those of project.
 func addPatch(t testing.TB, beside Patch, name, source, template string) Patch {
 	t.Helper()
-	p := Patch{Name: name, Dir: filepath.Join(filepath.Dir(beside.Dir), name)}
+	p := Patch{Name: name, Dir: filepath.Join(filepath.Dir(beside.Dir), name), Waive: beside.Waive}
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -191,6 +191,7 @@ func TestSelectedBuilds(t *testing.T) {
 func TestErrorsNameTheOwnDescription(t *testing.T) {
 	p, o := project(t, greetSource, greetTemplate)
 	q := addPatch(t, p, "other", "int small; int g(int x) { return small = x; }", "! first\n! second\nother.so\n@libgreet.so.1\nleave:g\n#counter:small\n")
+	q.Waive = map[string]string{checkRefType: "a test"}
 	builds := greetRecords(t)[:1]
 	builds[0].Variables["counter"] = builds[0].Variables["secret"]
 	outcomes, err := Make(t.Context(), []Patch{p, q}, builds, o)

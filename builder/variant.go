@@ -20,8 +20,11 @@ type variant struct {
 
 	// Set by compileAll.
 	object *object
-	types  *elfinfo.Build // of the replacements; nil if they are not known
-	err    error
+	// types is a record of the object: the types of what the description names,
+	// and of those that the sources declare; typesErr is why there is none.
+	types    *elfinfo.Build
+	typesErr error
+	err      error
 }
 
 // variantOf returns the variant of p that a selection asks for.
@@ -114,8 +117,6 @@ func (m *maker) compileVariant(ctx context.Context, index int, v *variant) error
 	if err := v.checkReplacements(); err != nil {
 		return err
 	}
-	if v.types, err = m.readTypes(ctx, v); err != nil {
-		m.opts.log().Debug("types of the replacements are unknown", "patch", v.String(), "error", err)
-	}
+	v.types, v.typesErr = m.readTypes(ctx, v)
 	return nil
 }

@@ -2,7 +2,6 @@ package builder
 
 import (
 	"bytes"
-	"debug/elf"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,35 +11,34 @@ import (
 )
 
 // verify reads a finished container back and compares it with the record and
-// the description: what the link editor made is not taken on trust. It returns
-// warnings about code that must run before the replacement can.
-func (m *maker) verify(t *target, data []byte) ([]string, error) {
+// the description: what the link editor made is not taken on trust.
+func (m *maker) verify(t *target, data []byte) error {
 	name := t.input.Description.Container
 	c, err := livepatch.ReadContainer(name, data)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if c.BuildID() != string(t.plan.build.BuildID) {
-		return nil, fmt.Errorf("%s: made for build-id %s, not %s", name, c.BuildID(), t.plan.build.BuildID)
+		return fmt.Errorf("%s: made for build-id %s, not %s", name, c.BuildID(), t.plan.build.BuildID)
 	}
 	f, err := elfinfo.NewFile(name, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if want := slices.Sorted(maps.Keys(t.plan.imports.Libraries)); !slices.Equal(f.Needed(), want) {
-		return nil, fmt.Errorf("%s: needs %q, want %q", name, f.Needed(), want)
+		return fmt.Errorf("%s: needs %q, want %q", name, f.Needed(), want)
 	}
 	symbols, err := f.DynamicSymbols()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r := m.newResolver(t.plan.build, t.plan.undefined())
 	for _, s := range symbols {
 		if err := r.prove(s); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return startupWarnings(name, data)
+	return nil
 }
 
 // prove checks one dynamic symbol of a container: if it is imported, the build
@@ -57,25 +55,4 @@ func (r *resolver) prove(s elfinfo.Symbol) error {
 		return refuse(ErrImport, nil, "unresolvable import: %s@%s of %s", s.Name, s.Version, s.Library)
 	}
 	return nil
-}
-
-// startupWarnings names what only a dynamic loader would do for a container. An
-// injector does not, unless the container asks for it, and refuses.
-func startupWarnings(name string, data []byte) ([]string, error) {
-	f, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	var warnings []string
-	for _, tag := range []elf.DynTag{elf.DT_INIT, elf.DT_INIT_ARRAY, elf.DT_FINI, elf.DT_FINI_ARRAY} {
-		if v, err := f.DynValue(tag); err == nil && len(v) > 0 {
-			warnings = append(warnings, fmt.Sprintf("the container has a constructor or destructor (%v): processes may refuse it", tag))
-		}
-	}
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_TLS {
-			warnings = append(warnings, "the container has thread-local variables of its own: processes may refuse it")
-		}
-	}
-	return warnings, nil
 }

@@ -40,7 +40,7 @@ func TestVerifyFinishedContainers(t *testing.T) {
 			part := &partPlan{variant: &variant{object: &object{undefined: []undefinedSymbol{{Name: "added"}}}}}
 			target := &target{plan: &plan{build: tc.build, imports: im, parts: []*partPlan{part}}}
 			target.input.Description = &livepatch.Description{Container: "fix.so"}
-			_, err := m.verify(target, data)
+			err := m.verify(target, data)
 			if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) || tc.is != nil && !errors.Is(err, tc.is) {
 				t.Errorf("%v, want an error saying %q", err, tc.says)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/lpbuild/lpbuild/builder"
 	"github.com/lpbuild/lpbuild/versions"
 )
 
@@ -121,6 +122,9 @@ func (c *Config) validatePatches(k *checker) {
 					k.add(fmt.Sprintf("defines: %q is not NAME or NAME=VALUE", macro), "patches", i, "defines", j, "set", l)
 				}
 			}
+		}
+		if err := builder.CheckWaivers(p.Waive); err != nil {
+			k.add("waive: "+err.Error(), "patches", i, "waive")
 		}
 		if p.Devel != "" && !nameShape.MatchString(p.Devel) {
 			k.add(fmt.Sprintf("devel: %q is not the name of a package", p.Devel), "patches", i, "devel")

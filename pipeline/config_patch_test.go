@@ -29,7 +29,7 @@ const patchesConfig = configHead + `patches:
       - {versions: ">= 3.0.9", set: [NEW=1, QUIET]}
       - {set: ["TEXT=a b"]}
     devel: libopenssl-3-devel
-    waive: {inlined: debug printers only}
+    waive: {not-inlined: debug printers only}
 `
 
 func parseRangeText(t *testing.T, text string) versions.Range {
@@ -51,7 +51,7 @@ func TestPatchConfig(t *testing.T) {
 		Name: "CVE-2024-5535", Versions: parseRangeText(t, ">= 3.0, < 3.0.15"), UnlessFixed: true,
 		Sources: []string{"more.c", "other.cpp"}, Devel: "libopenssl-3-devel",
 		Defines: []Define{{Versions: parseRangeText(t, ">= 3.0.9"), Set: []string{"NEW=1", "QUIET"}}, {Set: []string{"TEXT=a b"}}},
-		Waive:   map[string]string{"inlined": "debug printers only"},
+		Waive:   map[string]string{"not-inlined": "debug printers only"},
 	}}
 	if diff := cmp.Diff(want, got.Patches, sameRange); diff != "" {
 		t.Error(diff)

@@ -32,7 +32,7 @@ func newGreet(t *testing.T, note string) *greet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gcc(t, "-shared", "-fPIC", "-O1", "-fpatchable-function-entry=16,14", "-Wl,--build-id,-soname,libgreet.so.1",
+	gcc(t, "-shared", "-fPIC", "-O1", "-g", "-fpatchable-function-entry=16,14", "-Wl,--build-id,-soname,libgreet.so.1",
 		"-DNOTE="+note, "-o", lib, "-x", "c", writeSource(t, "greet.c", "const char note[] = \""+note+"\";\n"))
 	f, err := elfinfo.Open(lib)
 	if err != nil {

@@ -123,6 +123,7 @@ func (p *Project) loadPatch(name string) (Patch, error) {
 		Test:   filepath.Join(dir, "test.c"),
 		Expect: p.Expect[name],
 	}
+	patch.Waive = patch.Config.Waive
 	if err := patch.findSources(); err != nil {
 		return patch, err
 	}
@@ -135,6 +136,9 @@ func (p *Project) loadPatch(name string) (Patch, error) {
 	}
 	if _, err := os.Stat(patch.Test); err != nil {
 		patch.Test = ""
+	}
+	if err := patch.findTypes(); err != nil {
+		return patch, err
 	}
 	src, err := os.ReadFile(patch.Template)
 	if err != nil {

@@ -47,6 +47,8 @@ type Row struct {
 	Reason string `json:"reason,omitempty"`
 	// Warnings are lines for the author of the patch that stop nothing.
 	Warnings []string `json:"warnings,omitempty"`
+	// Findings are what the checks found, refused or not.
+	Findings []builder.Finding `json:"findings,omitempty"`
 	// Group names the builds with the same code in what the patch replaces.
 	Group string `json:"group,omitempty"`
 	// What follows is for Test only. Seconds is how long it took,
@@ -144,7 +146,7 @@ func (r *Report) containers() []string {
 // reasons are why builds are refused, as far as a caller tells them apart.
 var reasons = []error{
 	builder.ErrNotFound, elfinfo.ErrAmbiguous, builder.ErrNotLivepatchable,
-	builder.ErrImport, builder.ErrConflict,
+	builder.ErrImport, builder.ErrConflict, builder.ErrCheck,
 }
 
 // reason is the one of reasons that the row failed for, nil for any other.

@@ -72,10 +72,6 @@ func (p *Project) request() (versions.Request, error) {
 	if len(p.Repositories) == 0 {
 		return versions.Request{}, ErrNoRepositories
 	}
-	types, err := p.TypeNames()
-	if err != nil {
-		return versions.Request{}, err
-	}
 	r := versions.Request{
 		Packages:      p.Package,
 		DebugPackages: p.DebugPackage,
@@ -83,7 +79,7 @@ func (p *Project) request() (versions.Request, error) {
 		Debuginfod:    p.Debuginfod,
 		Libraries:     p.Libraries,
 		Names:         p.SymbolNames(),
-		Types:         types,
+		Types:         p.TypeNames(),
 		Support:       p.Support.policy(),
 		ProjectDir:    p.Dir,
 	}
@@ -278,7 +274,12 @@ func DefaultCache() (string, error) {
 
 func outcomeRow(stage string, patch Patch, o builder.Outcome) Row {
 	row := newRow(patch, o.Build)
-	row.Container, row.Warnings = o.Container, o.Warnings
+	row.Container, row.Findings = o.Container, o.Findings
+	for _, f := range o.Findings {
+		if f.Severity == builder.Warn || f.Waived != "" {
+			row.warn(f.String())
+		}
+	}
 	switch {
 	case o.Err != nil:
 		row.fail(o.Err)

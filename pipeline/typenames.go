@@ -24,28 +24,37 @@ var (
 
 // TypeNames are the types that the sources of the live patches declare
 // themselves, sorted, as [elfinfo.Wanted] has them: a check holds them against
-// those of the builds. Headers beside the sources count, the test does not.
-func (p *Project) TypeNames() ([]string, error) {
+// those of the builds.
+func (p *Project) TypeNames() []string {
 	var names []string
 	for _, patch := range p.Patches {
-		files, err := os.ReadDir(patch.Dir)
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range files {
-			name := filepath.Join(patch.Dir, f.Name())
-			if !f.Type().IsRegular() || name == patch.Test || !slices.Contains(sources, filepath.Ext(name)) {
-				continue
-			}
-			text, err := readSource(name)
-			if err != nil {
-				return nil, err
-			}
-			names = append(names, declaredTypes(text)...)
-		}
+		names = append(names, patch.Types...)
 	}
 	slices.Sort(names)
-	return slices.Compact(names), nil
+	return slices.Compact(names)
+}
+
+// findTypes notes which types the sources declare. Headers beside them count,
+// the test does not.
+func (p *Patch) findTypes() error {
+	files, err := os.ReadDir(p.Dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name := filepath.Join(p.Dir, f.Name())
+		if !f.Type().IsRegular() || name == p.Test || !slices.Contains(sources, filepath.Ext(name)) {
+			continue
+		}
+		text, err := readSource(name)
+		if err != nil {
+			return err
+		}
+		p.Types = append(p.Types, declaredTypes(text)...)
+	}
+	slices.Sort(p.Types)
+	p.Types = slices.Compact(p.Types)
+	return nil
 }
 
 func readSource(name string) ([]byte, error) {

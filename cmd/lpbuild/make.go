@@ -52,21 +52,6 @@ func runMake(c *urfave.Context) error {
 	})
 }
 
-func checkCommand() *urfave.Command {
-	return &urfave.Command{
-		Name:      "check",
-		Usage:     "say what make would refuse, and why",
-		ArgsUsage: "[PATCH]...",
-		Description: "Does everything that make does, for the live patches named (default: all), and writes nothing: functions that\n" +
-			"are missing, ambiguous, too short or not livepatchable, and imports that a build lacks.",
-		Action: func(c *urfave.Context) error {
-			return withProject(c, c.Args().Slice(), func(s *session) error {
-				return s.report(s.project.Check(c.Context, s.options))
-			})
-		},
-	}
-}
-
 // report prints a report and returns its error.
 func (s *session) report(r *pipeline.Report, err error) error {
 	if err != nil {

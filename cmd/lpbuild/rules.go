@@ -56,6 +56,7 @@ var rules = []cli.Rule{
 	{Err: elfinfo.ErrBuildID, Code: cli.BuildIDMismatch},
 	{Err: builder.ErrNotLivepatchable, Code: cli.NotLivepatchable, Hint: "patch a function that calls it; lpbuild livepatchable LIBRARY lists what can be patched"},
 	{Err: builder.ErrImport, Code: cli.NotLivepatchable, Hint: "the replacement may call only what every build offers; private symbols need a # line in the description"},
+	{Err: builder.ErrCheck, Code: cli.NotLivepatchable, Hint: "lpbuild check --explain NAME, with the name in brackets, says what to do and when to waive it"},
 	{Err: builder.ErrConflict, Code: cli.NotLivepatchable},
 	{Err: builder.ErrReplacement, Code: cli.Usage},
 	{Err: builder.ErrCacheInUse, Code: cli.Unexpected, Hint: "nothing was removed; do it when no lpbuild runs"},
