@@ -597,8 +597,8 @@ func TestParseNetrc(t *testing.T) {
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
-	for _, src := range []string{"login a", "machine", "machine x login", `machine x login "a`, "machine x pasword y", "machine \"\" login x", strings.Repeat("#", maxNetrc+1)} {
-		if got, err := parseNetrc([]byte(src)); err == nil {
+	for _, src := range []string{"login a", "machine", "machine x login", `machine x login "a`, "machine x pasword y", "machine \"\" login x", "machine x \"login", strings.Repeat("#", maxNetrc+1)} {
+		if got, err := parseNetrc([]byte(src)); err == nil || got != nil {
 			t.Errorf("%.20q: %q", src, got)
 		}
 	}

@@ -99,8 +99,11 @@ func parseNetrc(data []byte) ([]netrcEntry, error) {
 	s := &netrcScanner{data: data, line: 1}
 	for {
 		key, ok := s.word()
+		if s.err != nil {
+			return nil, s.err
+		}
 		if !ok {
-			return entries, s.err
+			return entries, nil
 		}
 		if strings.HasPrefix(key, "#") {
 			s.skipLine()
