@@ -3,8 +3,6 @@ package builder
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -29,7 +27,6 @@ type partPlan struct {
 	// offset into its TLS block.
 	functions []*elfinfo.Function
 	targets   []uint64
-	warnings  []string
 }
 
 // newPlan resolves the descriptions and the objects' imports in one build. An
@@ -56,11 +53,29 @@ func (m *maker) newPlan(s *site) (*plan, error) {
 		return nil, err
 	}
 	if err := p.overlap(); err != nil {
-		return nil, err
+		return nil, failing(checkOverlap, err)
 	}
 	var err error
-	p.union, err = m.unite(p.parts)
-	return p, err
+	if p.union, err = m.unite(p.parts); err != nil {
+		return nil, failing(checkSymbols, err)
+	}
+	return p, p.check(s)
+}
+
+// check makes the checks that need no container. What they find stays with the
+// cells of s, in the order of the parts.
+func (p *plan) check(s *site) error {
+	for i, c := range s.cells {
+		part := p.parts[i]
+		findings, err := part.checkTypes(p.build)
+		findings = slices.Concat(c.findings, findings, p.checkBypasses(part))
+		waive(findings, c.patch.Waive)
+		if err == nil {
+			err = refusedBy(findings)
+		}
+		c.findings, c.err = findings, err
+	}
+	return s.firstError()
 }
 
 // firstError is why the patches without an error of their own get no container.
@@ -88,6 +103,10 @@ func newPartPlan(c *cell, b *elfinfo.Build) (*partPlan, error) {
 	if err := cmp.Or(c.err, c.variant.err); err != nil {
 		return nil, err
 	}
+	c.findings = slices.Clone(c.variant.object.findings)
+	if waive(c.findings, c.patch.Waive); refusedBy(c.findings) != nil {
+		return nil, refusedBy(c.findings)
+	}
 	p := &partPlan{variant: c.variant}
 	for _, u := range p.desc.Units {
 		f, err := findFunction(b, u)
@@ -95,9 +114,7 @@ func newPartPlan(c *cell, b *elfinfo.Build) (*partPlan, error) {
 			return nil, err
 		}
 		p.functions = append(p.functions, f)
-		p.warnUnit(b, u, f)
 	}
-	p.warnLayouts(b)
 	for _, r := range p.desc.References {
 		t, err := findTarget(b, r)
 		if err != nil {
@@ -113,16 +130,43 @@ func findFunction(b *elfinfo.Build, u livepatch.Unit) (*elfinfo.Function, error)
 	name := u.Name()
 	f, err := b.Function(name)
 	if err != nil {
-		return nil, lookupRefusal(err)
+		return nil, failing(lookupCheck(checkFunction, err), lookupRefusal(err))
 	}
 	if f.Kind == "ifunc" {
-		return nil, refuse(ErrNotLivepatchable, nil,
-			"function %s: not livepatchable: it is resolved at run time (IFUNC): name the implementations instead", name)
+		return nil, failing(checkIndirect, refuse(ErrNotLivepatchable, nil,
+			"function %s: not livepatchable: it is resolved at run time (IFUNC): name the implementations instead%s", name, implementations(f)))
 	}
 	if f.Entry.Kind == elfinfo.EntryNone {
-		return nil, refuse(ErrNotLivepatchable, nil, "function %s: not livepatchable: %s", name, f.Entry.Reason)
+		return nil, failing(checkLivepatchable,
+			refuse(ErrNotLivepatchable, nil, "function %s: not livepatchable: %s", name, f.Entry.Reason))
 	}
 	return f, nil
+}
+
+// implementations lists what an indirect function can be, as far as that is known.
+func implementations(f *elfinfo.Function) string {
+	var names []string
+	for _, v := range f.Variants {
+		if v.Name != "" {
+			names = append(names, v.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(names, ", ")
+}
+
+// lookupCheck is the check that a look-up fails: exists, that a name is unique,
+// or none if nobody has looked yet.
+func lookupCheck(exists string, err error) string {
+	switch {
+	case errors.Is(err, elfinfo.ErrNotRecorded):
+		return ""
+	case errors.Is(err, elfinfo.ErrAmbiguous):
+		return checkUnique
+	}
+	return exists
 }
 
 // lookupRefusal takes over the error of a look-up in a record: it names the
@@ -175,7 +219,7 @@ func findTarget(b *elfinfo.Build, r livepatch.Reference) (uint64, error) {
 	v, err := b.Variable(name)
 	if err == nil {
 		if v.TLS != r.TLS {
-			return 0, refuse(ErrConflict, nil, "variable %s: %s", name, tlsMismatch(v.TLS))
+			return 0, failing(checkRefKind, refuse(ErrConflict, nil, "variable %s: %s", name, tlsMismatch(v.TLS)))
 		}
 		return v.Address, nil
 	}
@@ -185,7 +229,7 @@ func findTarget(b *elfinfo.Build, r livepatch.Reference) (uint64, error) {
 	} else if errors.Is(ferr, elfinfo.ErrAmbiguous) {
 		err = ferr
 	}
-	return 0, lookupRefusal(err)
+	return 0, failing(lookupCheck(checkReference, err), lookupRefusal(err))
 }
 
 func tlsMismatch(tls bool) string {
@@ -193,27 +237,4 @@ func tlsMismatch(tls bool) string {
 		return "thread-local in this build: write #%"
 	}
 	return "not thread-local in this build: write # without %"
-}
-
-// warnUnit notes what the author should know about one replaced function.
-func (p *partPlan) warnUnit(b *elfinfo.Build, u livepatch.Unit, f *elfinfo.Function) {
-	if len(f.InlinedInto) > 0 {
-		p.warnings = append(p.warnings, fmt.Sprintf("function %s is also inlined into %s: these keep the old code",
-			u.Name(), strings.Join(f.InlinedInto, ", ")))
-	}
-	if clones := bypasses(f); clones != "" {
-		p.warnings = append(p.warnings, fmt.Sprintf("function %s has clones that keep the old code: %s", u.Name(), clones))
-	}
-	for _, diff := range p.prototypeDifferences(b, f, u.New).Differences {
-		p.warnings = append(p.warnings, fmt.Sprintf("replacement %s of %s: %s (the build has %s)",
-			u.New, u.Name(), diff, f.Prototype))
-	}
-}
-
-// warnLayouts notes the types that the source declares unlike the build's.
-func (p *partPlan) warnLayouts(b *elfinfo.Build) {
-	found := p.layoutDifferences(b)
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		p.warnings = append(p.warnings, fmt.Sprintf("%s is declared unlike the build's: %s", name, found[name][0]))
-	}
 }
