@@ -485,7 +485,7 @@ func proxy(t *testing.T, got *seen, target string) *httptest.Server {
 			}
 			defer resp.Body.Close()
 			w.WriteHeader(resp.StatusCode)
-			io.Copy(w, resp.Body)
+			pipe(w, resp.Body)
 			return
 		}
 		tunnel(r.Context(), w, target)
@@ -523,10 +523,13 @@ func tunnel(ctx context.Context, w http.ResponseWriter, target string) {
 		return
 	}
 	defer down.Close()
-	io.WriteString(down, "HTTP/1.1 200 OK\r\n\r\n")
-	go func() { io.Copy(up, down); up.Close() }()
-	io.Copy(down, up)
+	pipe(down, strings.NewReader("HTTP/1.1 200 OK\r\n\r\n"))
+	go func() { pipe(up, down); up.Close() }()
+	pipe(down, up)
 }
+
+// pipe copies until one side has had enough: that is how connections end.
+func pipe(dst io.Writer, src io.Reader) { _, _ = io.Copy(dst, src) }
 
 func TestProxy(t *testing.T) {
 	l, ca := newLab(t, gz), newAuthority(t)

@@ -1,6 +1,7 @@
 package rpmmd
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/xml"
 	"errors"
@@ -136,8 +137,10 @@ func TestPrimaryOfRepomd(t *testing.T) {
 
 // packagesXML writes a primary.xml with many packages that nobody wants, and
 // one that is wanted, without holding it in memory.
-func packagesXML(w io.Writer, n int) {
-	io.WriteString(w, strings.TrimSuffix(primaryXML(), "</metadata>"))
+func packagesXML(t testing.TB, out io.Writer, n int) {
+	t.Helper()
+	w := bufio.NewWriter(out)
+	fmt.Fprint(w, strings.TrimSuffix(primaryXML(), "</metadata>"))
 	entry := strings.Repeat("<rpm:entry name=\"libc.so.6(GLIBC_2.34)(64bit)\"/>\n", 25)
 	for i := range n {
 		name := "other"
@@ -145,9 +148,12 @@ func packagesXML(w io.Writer, n int) {
 			name = "glibc"
 		}
 		p := packageXML(name, fmt.Sprintf("x86_64/%d.rpm", i))
-		io.WriteString(w, strings.Replace(p, "<rpm:license>", "<rpm:provides>"+entry+"</rpm:provides><rpm:license>", 1))
+		fmt.Fprint(w, strings.Replace(p, "<rpm:license>", "<rpm:provides>"+entry+"</rpm:provides><rpm:license>", 1))
 	}
-	io.WriteString(w, "</metadata>")
+	fmt.Fprint(w, "</metadata>")
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Memory does not grow with the number of packages. A process of its own
@@ -170,7 +176,7 @@ func TestManyPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packagesXML(f, n)
+	packagesXML(t, f, n)
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +200,7 @@ func TestManyPackages(t *testing.T) {
 
 func BenchmarkParsePrimary(b *testing.B) {
 	var doc bytes.Buffer
-	packagesXML(&doc, 2000)
+	packagesXML(b, &doc, 2000)
 	b.SetBytes(int64(doc.Len()))
 	for b.Loop() {
 		if packages, err := ParsePrimary(bytes.NewReader(doc.Bytes()), matcher([]string{"glibc"}, nil)); err != nil || len(packages) != 1 {

@@ -267,7 +267,7 @@ func TestAnnouncedSizes(t *testing.T) {
 	}{
 		"too long": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9999999999")
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 		}, ErrChecksum, 2},
 		"too short": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "10")
