@@ -139,7 +139,7 @@ func (p *partPlan) checkLayouts(b *elfinfo.Build) ([]Finding, error) {
 			if !recorded {
 				return nil, refuse(ErrNotFound, elfinfo.ErrNotRecorded, "type %s: not recorded for this build: run lpbuild download", name)
 			}
-			list = append(list, found(checkLayout, prefixed(name, p.layoutDifferences(b, theirs, own))...)...)
+			list = append(list, found(checkLayout, prefixed("the declaration in the source", p.layoutDifferences(b, theirs, own))...)...)
 		}
 	}
 	return list, nil
