@@ -53,7 +53,7 @@ type entryEvidence struct {
 	fix   *elfinfo.Mention
 }
 
-// readChangelogs fills said: first from what names the CVE, then from how the
+// readChangelogs fills said: from what names the CVE, then from how the
 // changelogs of the others are related to those.
 func (c *caseFile) readChangelogs(builds []*elfinfo.Build) {
 	above, below := make(map[entryMark]entryEvidence), make(map[entryMark]entryEvidence)
@@ -62,7 +62,8 @@ func (c *caseFile) readChangelogs(builds []*elfinfo.Build) {
 		if newest == nil {
 			continue
 		}
-		v := Verdict{Fixed, "changelog, " + newest.Time.Format(time.DateOnly) + ": " + newest.Text}
+		fix := c.shown(b, newest, oldest)
+		v := Verdict{Fixed, "changelog, " + fix.Time.Format(time.DateOnly) + ": " + fix.Text}
 		if newest.Doubt != "" {
 			v = Verdict{Unknown, fmt.Sprintf("changelog, %s, says %q: %s", newest.Time.Format(time.DateOnly), newest.Doubt, newest.Text)}
 		}
@@ -72,12 +73,18 @@ func (c *caseFile) readChangelogs(builds []*elfinfo.Build) {
 		}
 		for i, m := range entryMarks(b) {
 			if i <= newest.Entry {
-				note(above, m, entryEvidence{b, newest})
+				note(above, m, entryEvidence{b, fix})
 			} else if i > oldest.Entry {
-				note(below, m, entryEvidence{b, newest})
+				note(below, m, entryEvidence{b, fix})
 			}
 		}
 	}
+	c.relate(builds, above, below)
+}
+
+// relate fills said for builds whose changelogs do not name the CVE, by the
+// entries that stand above and below the fix in those that do.
+func (c *caseFile) relate(builds []*elfinfo.Build, above, below map[entryMark]entryEvidence) {
 	for _, b := range builds {
 		marks := entryMarks(b)
 		if _, known := c.said[keyOf(b)]; known || len(marks) == 0 {
@@ -120,6 +127,16 @@ func (c *caseFile) mentions(b *elfinfo.Build) (newest, oldest *elfinfo.Mention) 
 		}
 	}
 	return newest, oldest
+}
+
+// shown is the mention that a reason quotes: the oldest, which describes the fix
+// where later ones say "upstreamed", unless one of them is doubtful.
+func (c *caseFile) shown(b *elfinfo.Build, newest, oldest *elfinfo.Mention) *elfinfo.Mention {
+	doubtful := func(m elfinfo.Mention) bool { return m.CVE == c.cve && m.Doubt != "" }
+	if slices.ContainsFunc(b.Changelog.Mentions, doubtful) {
+		return newest
+	}
+	return oldest
 }
 
 // entryMarks are the marks of a build's changelog, newest first.
