@@ -60,14 +60,53 @@ func explain(w io.Writer, name string) error {
 	if !ok {
 		return cli.Usagef("no check is named %q; lpbuild check --list lists them", name)
 	}
-	waive := "It cannot be waived."
-	if r.Severity == builder.Warn {
-		waive = "It only warns."
-	}
-	if r.Waive != "" {
-		waive = fmt.Sprintf("A live patch may waive it, in lpbuild.yaml, if %s:\n\n\tpatches:\n\t  - name: PATCH\n\t    waive: {%s: \"why, in one line\"}",
-			r.Waive, r.Name)
-	}
-	_, err := fmt.Fprintf(w, "%s (%s)\n\nWhat must be true: %s.\n\n%s\n\n%s\n", r.Name, r.Severity, r.Text, r.Why, strings.ReplaceAll(waive, "\t", "    "))
+	_, err := fmt.Fprintf(w, "%s (%s)\n\nWhat must be true: %s.\n\n%s\n\n%s\n", r.Name, r.Severity, r.Text, r.Why, waiving(r))
 	return err
+}
+
+// waiving says when a project may waive a check, and how.
+func waiving(r builder.Rule) string {
+	switch {
+	case r.Waive != "":
+		return fmt.Sprintf("A live patch may waive it, in lpbuild.yaml, if %s:\n\n    patches:\n      - name: PATCH\n        waive: {%s: \"why, in one line\"}",
+			r.Waive, r.Name)
+	case r.Severity == builder.Warn:
+		return "It only warns."
+	}
+	return "It cannot be waived."
+}
+
+// checksDocument is docs/checks.md.
+func checksDocument() []byte {
+	var b strings.Builder
+	b.WriteString(`# What is checked before anything ships
+
+Written by ` + "`make generate`" + ` from the table in ` + "`builder/checktable.go`" + `; ` + "`lpbuild check --explain NAME`" + ` says the same.
+
+` + "`lpbuild check`, `make`, `test`, `dist` and `rpm`" + ` hold every live patch against every build with these checks. An *error* refuses the
+container of the build, unless the project gives a reason to waive the check:
+
+` + "```yaml" + `
+patches:
+  - name: CVE-2024-5535
+    waive:
+      not-inlined: the callers named only print
+` + "```" + `
+
+The reason stands beside what was found in every table and report. Of each check there are tests with a live patch that it alone
+refuses and with one like it that passes: ` + "`go test ./builder -run TestChecks`" + `.
+
+| check | severity | can be waived | what must be true |
+|---|---|---|---|
+`)
+	for _, r := range builder.Rules() {
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", r.Name, r.Name, r.Severity, yesNo(r.Waive != ""), r.Text)
+	}
+	for _, r := range builder.Rules() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", r.Name, r.Why)
+		if r.Waive != "" {
+			fmt.Fprintf(&b, "\nWaive it if %s.\n", r.Waive)
+		}
+	}
+	return []byte(b.String())
 }

@@ -11,9 +11,13 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the files that are made from the program")
 
-func TestManPageIsUpToDate(t *testing.T) {
-	file := filepath.Join("..", "..", "docs", "man", "lpbuild.1")
-	want := manPage()
+func TestManPageIsUpToDate(t *testing.T) { isUpToDate(t, "man/lpbuild.1", manPage()) }
+
+func TestManPageOfChecksIsUpToDate(t *testing.T) { isUpToDate(t, "checks.md", checksDocument()) }
+
+func isUpToDate(t *testing.T, name string, want []byte) {
+	t.Helper()
+	file := filepath.Join("..", "..", "docs", name)
 	if *update {
 		if err := os.WriteFile(file, want, 0o644); err != nil {
 			t.Fatal(err)
