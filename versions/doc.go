@@ -15,6 +15,9 @@
 //     build-id. A failed verification fails the whole run, and the project is
 //     left as it was: files are written when all is known, each atomically,
 //     the records before the lock that names them.
+//   - Trust is pinned: the lock has the fingerprints of each repository's keys
+//     and how new its metadata was. Another key, another signer or older metadata
+//     fails the run unless Options say that it is meant; nothing ever asks.
 //   - Any other trouble with one version fails that version alone
 //     (ErrSomeFailed): the others are recorded, and what the lock had of it stays.
 //   - Shipped is shipped: a build that has left the repositories stays in the

@@ -47,7 +47,8 @@ any signature where unsigned_metadata is true. ca is a PEM file with the authori
 has more.`
 
 const projectFolder = `  lpbuild.yaml          the project file
-  versions.lock         every shipped build
+  versions.lock         every shipped build; the keys and the age that each
+                        repository is held to
   versions/             the record of each: all that make and check need
   livepatches/NAME/     NAME.c, NAME.in and test.c
   keys/                 the keys that sign the repositories

@@ -1,6 +1,7 @@
 package rpmfile
 
 import (
+	"crypto"
 	"errors"
 	"os"
 	"path/filepath"
@@ -17,16 +18,7 @@ import (
 // RFC 9580 are made by hand elsewhere: see TestVerify and keyring.TestKinds.
 func TestRealKeys(t *testing.T) {
 	built := readFile(t, rpmbuild(t, "1"))
-	for _, tt := range []struct {
-		name   string
-		clock  string
-		key    []string
-		subkey []string // gpg --quick-add-key
-		revoke bool
-		byHand bool
-		method string // "" if refused
-		want   string // in the error
-	}{
+	for _, tt := range []keyCase{
 		{name: "RSA 2048", key: []string{"rsa2048", "sign", "never"}, method: "RSA-2048/SHA-512 v4"},
 		{name: "RSA 4096", key: []string{"rsa4096", "sign", "never"}, method: "RSA-4096/SHA-512 v4"},
 		{name: "Ed25519", key: []string{"ed25519", "sign", "never"}, method: "EdDSA/SHA-256 v4"},
@@ -43,50 +35,70 @@ func TestRealKeys(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			g := newGPG(t, tt.clock, tt.key...)
-			if tt.subkey != nil {
-				g.run(nil, append([]string{"--quick-add-key", g.fpr}, tt.subkey...)...)
-			}
-			signed := built
-			canSign := tt.subkey == nil || tt.subkey[1] == "sign"
-			switch {
-			case tt.byHand:
-				p := open(t, built)
-				signed = assemble(p.hdr.raw, built[p.payloadOffset:], map[uint32]tagValue{sigDSA: binaryTag(g.sign(p.hdr.raw))})
-			case canSign:
-				file := filepath.Join(t.TempDir(), "tiny.rpm")
-				if err := os.WriteFile(file, built, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				g.rpmsign(file)
-				signed = readFile(t, file)
-			}
-			if tt.revoke {
-				g.revoke()
-			}
-			ring, err := g.ring()
-			var v Verification
-			if err == nil {
-				v, err = open(t, signed).Verify(ring)
-			}
-			if tt.method == "" {
-				if err == nil || !strings.Contains(err.Error(), tt.want) {
-					t.Fatalf("%+v, %v; want %q", v, err, tt.want)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.Signer.Method != tt.method || v.Signer.Fingerprint != g.fpr || v.WholeFile || v.PayloadDigest.String() != "SHA-256" {
-				t.Errorf("%+v, want %s by %s", v, tt.method, g.fpr)
-			}
-			if (v.Signer.Subkey != "") != (tt.subkey != nil) {
-				t.Errorf("subkey %q", v.Signer.Subkey)
-			}
-			if _, err := open(t, signed).Verify(new(keyring.Keyring)); !errors.Is(err, keyring.ErrUntrustedKey) {
-				t.Errorf("without the key: %v", err)
-			}
+			tt.try(t, built)
 		})
 	}
+}
+
+// A keyCase is one kind of key and what is to come of a package that it signs.
+type keyCase struct {
+	name   string
+	clock  string
+	key    []string // gpg --quick-generate-key
+	subkey []string // gpg --quick-add-key
+	revoke bool
+	byHand bool
+	method string // "" if refused
+	want   string // in the error
+}
+
+func (c keyCase) try(t *testing.T, built []byte) {
+	g := newGPG(t, c.clock, c.key...)
+	if c.subkey != nil {
+		g.run(nil, append([]string{"--quick-add-key", g.fpr}, c.subkey...)...)
+	}
+	signed := c.sign(g, built)
+	if c.revoke {
+		g.revoke()
+	}
+	ring, err := g.ring()
+	var v Verification
+	if err == nil {
+		v, err = open(t, signed).Verify(ring)
+	}
+	if c.method == "" {
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Fatalf("%+v, %v; want %q", v, err, c.want)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Signer.Method != c.method || v.Signer.Fingerprint != g.fpr || v.WholeFile || v.PayloadDigest != crypto.SHA256 {
+		t.Errorf("%+v, want %s by %s", v, c.method, g.fpr)
+	}
+	if (v.Signer.Subkey != "") != (c.subkey != nil) {
+		t.Errorf("subkey %q", v.Signer.Subkey)
+	}
+	if _, err := open(t, signed).Verify(new(keyring.Keyring)); !errors.Is(err, keyring.ErrUntrustedKey) {
+		t.Errorf("without the key: %v", err)
+	}
+}
+
+// sign returns the package as rpmsign, or by hand, would leave it.
+func (c keyCase) sign(g *gpg, built []byte) []byte {
+	switch {
+	case c.byHand:
+		p := open(g.t, built)
+		return assemble(p.hdr.raw, built[p.payloadOffset:], map[uint32]tagValue{sigDSA: binaryTag(g.sign(p.hdr.raw))})
+	case c.subkey != nil && c.subkey[1] != "sign":
+		return built // there is nothing to sign with
+	}
+	file := filepath.Join(g.t.TempDir(), "tiny.rpm")
+	if err := os.WriteFile(file, built, 0o644); err != nil {
+		g.t.Fatal(err)
+	}
+	g.rpmsign(file)
+	return readFile(g.t, file)
 }
