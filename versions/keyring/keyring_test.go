@@ -7,7 +7,6 @@ import (
 	_ "crypto/sha1" // for a signature that must be refused
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math/big"
 	"os"
