@@ -60,7 +60,7 @@ func TestDebugInformationThatLies(t *testing.T) {
 			f := lyingDebug(t, strings.ReplaceAll(tt.entries, ";", "\n"), strings.ReplaceAll(tt.more, ";", "\n"))
 			began := time.Now()
 			b, err := NewBuild(f, nil, []string{"one", "two"})
-			if took := time.Since(began); took > 20*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			if tt.refused {
