@@ -91,6 +91,24 @@ func (g *gpg) rpmsign(file string) {
 	}
 }
 
+// rpmAgrees wants rpm itself, with the key alone, to call the package signed.
+func (g *gpg) rpmAgrees(data []byte) {
+	g.t.Helper()
+	need(g.t, "rpmkeys")
+	dir := g.t.TempDir()
+	file, key, db := filepath.Join(dir, "tiny.rpm"), filepath.Join(dir, "key.asc"), filepath.Join(dir, "db")
+	for name, content := range map[string][]byte{file: data, key: g.run(nil, "--export", "--armor")} {
+		if err := os.WriteFile(name, content, 0o644); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"--import", key}, {"--define", "_pkgverify_level all", "--checksig", file}} {
+		if out, err := exec.Command("rpmkeys", append([]string{"--dbpath", db}, args...)...).CombinedOutput(); err != nil {
+			g.t.Errorf("rpmkeys %v: %v\n%s", args, err, out)
+		}
+	}
+}
+
 const tinySpec = `
 %global debug_package %{nil}
 Name: tiny

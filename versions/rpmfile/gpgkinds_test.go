@@ -81,6 +81,9 @@ func (c keyCase) try(t *testing.T, built []byte) {
 	if (v.Signer.Subkey != "") != (c.subkey != nil) {
 		t.Errorf("subkey %q", v.Signer.Subkey)
 	}
+	if !c.byHand {
+		g.rpmAgrees(signed)
+	}
 	if _, err := open(t, signed).Verify(new(keyring.Keyring)); !errors.Is(err, keyring.ErrUntrustedKey) {
 		t.Errorf("without the key: %v", err)
 	}
