@@ -25,6 +25,8 @@ type offer struct {
 	product  string
 	priority int
 	metadata []Layer // what proves the package's digest
+	// others are where the same file can be had if it cannot be had here.
+	others []offer
 }
 
 // shipped is one version of the package: its file, the candidates for its debug
@@ -80,6 +82,8 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 			v = &shipped{offer: o}
 			bySum[o.pkg.Checksum] = v
 			c.versions = append(c.versions, v)
+		} else {
+			v.others = append(v.others, o)
 		}
 		v.ships(o.product)
 	}

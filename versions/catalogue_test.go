@@ -1,20 +1,49 @@
 package versions
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
+
+// beside is another repository for the same project.
+func (l *lab) another() *lab {
+	return &lab{t: l.t, key: l.key, repo: l.t.TempDir(), project: l.project, store: l.store}
+}
+
+// What the better repository lists but does not have, or has damaged, is
+// fetched from another one that lists the same file.
+func TestPackageFromAnotherRepository(t *testing.T) {
+	for name, spoil := range map[string]string{"missing": `rm "$1"/demo-1.0*.rpm`, "damaged": `for f in "$1"/demo-1.0*.rpm; do printf x >> "$f"; done`} {
+		l := newLab(t, "1.0")
+		second := l.another()
+		run(t, "sh", "-c", `cp "$1"/*.rpm "$2"; `+spoil, "sh", l.repo, second.repo)
+		second.index()
+		req := l.request("demo")
+		first := req.Repositories[0]
+		first.Priority = 1
+		req.Repositories = []Repository{{Name: "second", URL: second.repo, Priority: 99, Keys: first.Keys}, first}
+		var log bytes.Buffer
+		opts := l.options()
+		opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+		lock, err := Download(context.Background(), req, opts)
+		if err != nil || len(lock.Builds) != 1 || !strings.Contains(log.String(), "other=second") {
+			t.Errorf("%s: %+v, %v\n%s", name, lock, err, &log)
+		}
+	}
+}
 
 // The debug symbols are in a repository of their own, and an update is in two
 // products' repositories: it is fetched from the one with the better priority.
 func TestRepositoriesOfOneProject(t *testing.T) {
 	l := newLab(t, "1.0")
-	second, debugs := *l, *l
-	second.repo, debugs.repo = t.TempDir(), t.TempDir()
+	second, debugs := l.another(), l.another()
 	run(t, "sh", "-c", `mv "$1"/*debuginfo* "$3" && cp "$1"/*.rpm "$2"`, "sh", l.repo, second.repo, debugs.repo)
-	for _, lab := range []*lab{l, &second, &debugs} {
+	for _, lab := range []*lab{l, second, debugs} {
 		lab.index()
 	}
 	req := l.request("demo", "hidden")

@@ -71,7 +71,7 @@ type proven struct {
 
 // open fetches and verifies one package. The caller closes it.
 func (d *downloader) open(ctx context.Context, o offer, task Task) (*proven, error) {
-	name, sum, err := d.store.rpm(ctx, o.repo, o.pkg, task.Add)
+	name, sum, err := d.fetch(ctx, o, task)
 	if err != nil {
 		return nil, err
 	}
