@@ -79,7 +79,7 @@ func (r *Repository) candidates(ctx context.Context) (chosen []*server, alone bo
 func (r *Repository) succeeded(s *server, failed []*server, file string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.last != s {
+	if r.last != s && len(r.servers) > 1 {
 		r.log.Info("mirror in use", "mirror", s.name, "file", file)
 	}
 	r.last = s
