@@ -66,12 +66,26 @@ type distro struct {
 	err                error
 }
 
+// pairDir is where buildPair has built, "" if it has not.
+var pairDir string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if pairDir != "" {
+		if err := os.RemoveAll(pairDir); err != nil {
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
 // buildPair builds the packages once.
 var buildPair = sync.OnceValue(func() (d distro) {
 	dir, err := os.MkdirTemp("", "lpbuild-pair-")
 	if err != nil {
 		return distro{err: err}
 	}
+	pairDir = dir
 	for name, text := range map[string]string{"pair.spec": pairSpec, "SOURCES/pair.h": pairHeader, "SOURCES/pair.c": pairSource} {
 		file := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
