@@ -19,8 +19,8 @@ type part struct {
 // cell is one live patch in one build that it concerns.
 type cell struct {
 	*part
-	index   int // of outcomes
-	variant *variant
+	index   int      // of outcomes
+	variant *variant // nil if there is an err
 	// findings are what the checks found, err why the patch cannot be in that
 	// build, as soon as they are known.
 	findings []Finding
@@ -99,7 +99,9 @@ func (m *maker) assignOne(p *part, s *site) {
 		m.report(len(m.outcomes)-1, o)
 		return
 	}
-	s.cells = append(s.cells, &cell{
-		part: p, index: len(m.outcomes) - 1, err: err, variant: m.variantOf(p, selection),
-	})
+	c := &cell{part: p, index: len(m.outcomes) - 1, err: err}
+	if err == nil {
+		c.variant = m.variantOf(p, selection)
+	}
+	s.cells = append(s.cells, c)
 }

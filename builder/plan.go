@@ -39,6 +39,9 @@ func (m *maker) newPlan(s *site) (*plan, error) {
 	p := &plan{build: s.build, imports: newImports()}
 	r := m.newResolver(s.build, s.undefined())
 	for _, c := range s.cells {
+		if c.err != nil {
+			continue
+		}
 		part, err := newPartPlan(c, s.build)
 		if err == nil {
 			err = r.resolve(c.variant.object, p.imports)
@@ -92,7 +95,7 @@ func (s *site) firstError() error {
 func (s *site) undefined() []undefinedSymbol {
 	var all []undefinedSymbol
 	for _, c := range s.cells {
-		if c.variant.object != nil {
+		if c.variant != nil && c.variant.object != nil {
 			all = append(all, c.variant.object.undefined...)
 		}
 	}
@@ -100,8 +103,8 @@ func (s *site) undefined() []undefinedSymbol {
 }
 
 func newPartPlan(c *cell, b *elfinfo.Build) (*partPlan, error) {
-	if err := cmp.Or(c.err, c.variant.err); err != nil {
-		return nil, err
+	if c.variant.err != nil {
+		return nil, c.variant.err
 	}
 	c.findings = slices.Clone(c.variant.object.findings)
 	if waive(c.findings, c.patch.Waive); refusedBy(c.findings) != nil {

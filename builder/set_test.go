@@ -186,6 +186,28 @@ func TestSelectedBuilds(t *testing.T) {
 	}
 }
 
+// TestSelectionThatFails: what a patch needs for one build is not there.
+func TestSelectionThatFails(t *testing.T) {
+	builds := greetRecords(t)
+	p, o := project(t, "int f(int x) { return x; }", "fix.so\n@libgreet.so.1\ngreet:f\n")
+	missing := errors.New("no headers")
+	p.Select = func(b *elfinfo.Build) (Selection, error) {
+		if b == builds[1] {
+			return Selection{}, missing
+		}
+		return Selection{}, nil
+	}
+	outcomes, err := Make(t.Context(), []Patch{p}, builds, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, out := range outcomes {
+		if errors.Is(out.Err, missing) != (i == 1) || (out.Container == "") != (i == 1) {
+			t.Errorf("%s: %q, %v", out.Build.NEVRA, out.Container, out.Err)
+		}
+	}
+}
+
 // TestErrorsNameTheOwnDescription: what packing finds wrong is in the file
 // that the author wrote, whichever patch of the set it is.
 func TestErrorsNameTheOwnDescription(t *testing.T) {

@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"github.com/lpbuild/lpbuild/builder"
 	"github.com/lpbuild/lpbuild/elfinfo"
+	"github.com/lpbuild/lpbuild/versions"
 )
 
 // A Concern decides which builds the live patches of a project are for.
@@ -12,6 +14,7 @@ type Concern struct {
 	project  *Project
 	evidence *Evidence
 	now      time.Time
+	headers  *versions.Headers // nil until they are asked for
 }
 
 // NewConcern prepares decisions; builds must be all records of the project.
@@ -46,5 +49,31 @@ func (c *Concern) selection(patch Patch, b *elfinfo.Build) (builder.Selection, e
 			s.Defines = append(s.Defines, d.Set...)
 		}
 	}
-	return s, nil
+	if patch.Config.Devel == "" {
+		return s, nil
+	}
+	include, err := c.include(patch.Config.Devel, b)
+	s.Headers = []string{include}
+	return s, err
+}
+
+// include is the folder with the headers of a build.
+func (c *Concern) include(devel string, b *elfinfo.Build) (dir string, err error) {
+	if c.headers == nil {
+		if c.headers, err = versions.ReadHeaders(c.project.Dir); err != nil {
+			return "", err
+		}
+	}
+	return c.headers.Include(devel, b.NEVRA)
+}
+
+// develPackages are the packages with headers that live patches ask for.
+func (p *Project) develPackages() []string {
+	var names []string
+	for _, patch := range p.Patches {
+		if name := patch.Config.Devel; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -97,7 +97,11 @@ func (p *Project) Download(ctx context.Context, opts Options) (*versions.Lock, e
 	if err != nil {
 		return nil, err
 	}
-	return versions.Download(ctx, r, opts.versions())
+	lock, err := versions.Download(ctx, r, opts.versions())
+	if devel := p.develPackages(); lock != nil && len(devel) > 0 {
+		err = errors.Join(err, versions.DownloadHeaders(ctx, r, devel, opts.versions()))
+	}
+	return lock, err
 }
 
 // Lock is the content of versions.lock; ErrNoRecords is wrapped if there is none.

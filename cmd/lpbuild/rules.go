@@ -21,7 +21,7 @@ const (
 // rules are the exit codes and hints of lpbuild; the first that matches counts.
 var rules = []cli.Rule{
 	{Err: pipeline.ErrSomeFailed, Code: cli.SomeFailed},
-	{Err: versions.ErrNotInStore, Code: cli.NotFound, Hint: "run lpbuild download: test needs the unpacked libraries"},
+	{Err: versions.ErrNotInStore, Code: cli.NotFound, Hint: "run lpbuild download: test needs the unpacked libraries, devel: the headers"},
 	{Match: testNotPermitted, Code: cli.NotPermitted, Hint: "test traces processes: run it as root"},
 	{Err: pipeline.ErrNoProject, Code: cli.Usage, Hint: "lpbuild init makes a project; -C DIR names one elsewhere"},
 	{Err: pipeline.ErrNoPatch, Code: cli.Usage, Hint: "a live patch is a folder livepatches/NAME with NAME.c and NAME.in"},
