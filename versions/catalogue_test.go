@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// beside is another repository for the same project.
+// another is a further repository for the same project.
 func (l *lab) another() *lab {
 	return &lab{t: l.t, key: l.key, repo: l.t.TempDir(), project: l.project, store: l.store}
 }
