@@ -1,11 +1,13 @@
-// Package builder compiles, links, describes and packs one live patch for any
-// number of builds of its target library, with the records of these builds
-// alone: no build's files are read.
+// Package builder compiles, links, describes and packs the live patches of a
+// project for any number of builds of their target libraries, one container for
+// each build, with the records of these builds alone: no build's files are read.
 //
 // # How a container is made
 //
-//  1. The description is parsed and the source compiled, once. What the object
-//     leaves undefined are the container's imports.
+//  1. The descriptions are parsed, and each patch says which builds it concerns
+//     and how it is compiled for them. Its source is compiled once for all builds
+//     for which the preprocessor gives the same text. What the objects leave
+//     undefined are the container's imports.
 //  2. For each build the names of the description become addresses, and each
 //     import is resolved to a symbol that exists wherever that build runs: one
 //     that the build defines (in its default version, or the one that .symver
@@ -13,7 +15,8 @@
 //     requires. Names that newer headers put in place of standard ones
 //     (__isoc23_strtol) become those that the build has. Anything else is
 //     refused.
-//  3. Builds with the same imports share one link. It sees no real library but
+//  3. Patches that would get in each other's way are refused, and with them the
+//     build. Builds with the same objects and imports share one link. It sees no real library but
 //     stubs, written for it, that hold exactly those symbols in exactly those
 //     versions: the container can't ask for anything else.
 //  4. The linked file is packed for each build: livepatch.Pack adds the

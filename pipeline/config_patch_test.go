@@ -185,3 +185,37 @@ func TestSourcesOfAPatch(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestDevelHeaders: a build is compiled with the headers of its own version,
+// out of the project, and refused if there are none.
+func TestDevelHeaders(t *testing.T) {
+	t.Parallel()
+	p := &Project{Dir: t.TempDir()}
+	tree := strings.Repeat("ab", 32)
+	write := func(name, text string) {
+		file := filepath.Join(p.Dir, versions.RecordsDir, "headers", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o777), os.WriteFile(file, []byte(text), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("trees/"+tree+"/usr/include/x.h", "")
+	write("index.json", `{"format": 1, "packages": [{"nevra": "x-devel-1.0-1.x86_64", "tree": "`+tree+`"}]}`)
+	patch := Patch{Config: PatchConfig{Devel: "x-devel"}}
+	concern := p.NewConcern(nil)
+	s, err := concern.selection(patch, &elfinfo.Build{NEVRA: "x-1.0-1.x86_64"})
+	if err != nil || len(s.Headers) != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if _, err := os.Stat(filepath.Join(s.Headers[0], "x.h")); err != nil {
+		t.Error(err)
+	}
+	for _, nevra := range []string{"x-1.0-2.x86_64", "x-1:1.0-1.x86_64", "x-1.0-1.i686"} {
+		if _, err := concern.selection(patch, &elfinfo.Build{NEVRA: nevra}); !errors.Is(err, versions.ErrNotInStore) {
+			t.Errorf("%s: %v, want %v", nevra, err, versions.ErrNotInStore)
+		}
+	}
+	write("index.json", `{"format": 1, "packages": [{"nevra": "x-devel-1.0-1.x86_64", "tree": "../../.."}]}`)
+	if _, err := p.NewConcern(nil).selection(patch, &elfinfo.Build{NEVRA: "x-1.0-1.x86_64"}); !errors.Is(err, versions.ErrUnsafePath) {
+		t.Errorf("a tree outside: %v", err)
+	}
+}

@@ -16,7 +16,7 @@ A project is a folder with lpbuild.yaml and livepatches/NAME/. The order of work
 
   lpbuild init         a new project
   lpbuild download     find every shipped build; writes versions.lock and versions/
-  lpbuild make         one live-patch container per live patch and build, in build/
+  lpbuild make         one container with all live patches per build, in build/
   lpbuild test         apply and revert each one on a process running that very build
   lpbuild dist, rpm    the source package, the binary RPM
 
