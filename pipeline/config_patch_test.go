@@ -107,6 +107,7 @@ func TestConcern(t *testing.T) {
 		Config:      config.Patches[1],
 		Description: &livepatch.Description{Target: "libssl.so.3", Comments: []string{" CVE-2024-5535"}},
 	}
+	patch.Config.Devel = "" // see TestDevelHeaders
 	for nevra, want := range map[string]struct {
 		apart   bool
 		defines string
