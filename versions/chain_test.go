@@ -48,6 +48,7 @@ func newGPG(t *testing.T, name, kind string) (home, fingerprint string) {
 // rpmsign with one key, metadata made by createrepo_c and signed by gpg with
 // another. What is told of each layer is what gpg did.
 func TestLayers(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	repoHome, repoKey := newGPG(t, "repository <r@example.org>", "rsa2048")
 	packageHome, packageKey := newGPG(t, "packages <p@example.org>", "ed25519")
@@ -109,6 +110,7 @@ func TestLayers(t *testing.T) {
 // Packages made before rpm 4.14 have no digest of their payload: what proves
 // them is a signature over all of it.
 func TestLayersOfOldPackages(t *testing.T) {
+	t.Parallel()
 	v := rpmfile.Verification{WholeFile: true}
 	v.Signer.Method, v.Signer.Fingerprint = "RSA-2048/SHA-256 v3", "F"
 	want := []Layer{{Of: "header", Proof: "RSA-2048/SHA-256 v3", Key: "F"}, {Of: "payload", Proof: "RSA-2048/SHA-256 v3", Key: "F"}}

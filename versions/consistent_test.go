@@ -63,6 +63,7 @@ func (l *lab) beside(second *lab) Request {
 }
 
 func TestOneNEVRATwoContents(t *testing.T) {
+	t.Parallel()
 	l, second := newLab(t, "1.9"), newLab(t)
 	second.pkg("demo", "1.9", second.key, libraryFiles(compile(t, "1.9001"))...)
 	second.pkg("demo-debuginfo", "1.9", second.key, debugFiles(compile(t, "1.9001"))...)
@@ -88,6 +89,7 @@ func TestOneNEVRATwoContents(t *testing.T) {
 // A live patch finds its processes by build-id: with two files of one build-id
 // it would be made for one and applied to the other.
 func TestOneBuildIDTwoContents(t *testing.T) {
+	t.Parallel()
 	twin := compile(t, "1.10")
 	own := compile(t, "1.9")
 	raw := func(id string) []byte { b, _ := hex.DecodeString(id); return b }
@@ -119,6 +121,7 @@ func TestOneBuildIDTwoContents(t *testing.T) {
 
 // That a build has left is said once, not in every nightly run.
 func TestDroppedBuildIsSaidOnce(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9", "1.10")
 	l.download("demo")
 	if err := os.Remove(filepath.Join(l.repo, "demo-1.9-1.x86_64.rpm")); err != nil {
@@ -178,6 +181,7 @@ func (l *lab) read(name string) []byte {
 
 // What the metadata says of a package must be what the package says.
 func TestMetadataThatLies(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		from, to string // a regular expression and what takes its place
 		want     error
@@ -214,6 +218,7 @@ func TestMetadataThatLies(t *testing.T) {
 // A debuginfo package of another architecture is none of ours; one whose
 // metadata says so all the same is refused.
 func TestDebugPackageOfAnotherArch(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	c := compile(t, "1.9")
 	l.pkg("demo", "1.9", l.key, libraryFiles(c)...)
@@ -233,6 +238,7 @@ func TestDebugPackageOfAnotherArch(t *testing.T) {
 // Debug symbols under the right name with the right build-id, but of another
 // machine.
 func TestDebugFileOfAnotherMachine(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	c := compile(t, "1.9")
 	l.pkg("demo", "1.9", l.key, libraryFiles(c)...)

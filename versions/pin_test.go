@@ -75,6 +75,7 @@ func (l *lab) refuses(want error, texts ...string) {
 }
 
 func TestLockPins(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	l.indexAt(1000)
 	lock := l.download("demo")
@@ -98,6 +99,7 @@ func TestLockPins(t *testing.T) {
 
 // Somebody put another key in the place of the one that was reviewed.
 func TestSwappedKeyFile(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	l.download("demo")
 	old, fresh := l.key, newKey(t)
@@ -113,6 +115,7 @@ func TestSwappedKeyFile(t *testing.T) {
 
 // A vendor announces a key, signs with both and then with the new one alone.
 func TestKeyRotation(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	l.download("demo")
 	old, fresh := l.key, newKey(t)
@@ -147,6 +150,7 @@ func TestKeyRotation(t *testing.T) {
 // The keys are the same, but another of them signs: that of another repository,
 // or one that was stolen.
 func TestAnotherSigner(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	second := newKey(t)
 	l.trusts(l.key, second)
@@ -165,6 +169,7 @@ func TestAnotherSigner(t *testing.T) {
 
 // A key that nobody has put into keys/ never counts, whatever the flags.
 func TestStrangerSigns(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	l.download("demo")
 	l.signer = newKey(t)
@@ -177,6 +182,7 @@ func TestStrangerSigns(t *testing.T) {
 
 // A key less only narrows the trust.
 func TestKeyTakenAway(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	l.trusts(l.key, newKey(t))
 	l.download("demo")
@@ -187,6 +193,7 @@ func TestKeyTakenAway(t *testing.T) {
 }
 
 func TestNothingToAccept(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	was := l.snapshot()
 	for _, keys := range []string{fingerprintOf(newKey(t)), fingerprintOf(l.key)[24:], "none", ""} {
@@ -205,6 +212,7 @@ func TestNothingToAccept(t *testing.T) {
 // Somebody serves metadata of yesterday, rightly signed, so that today's fixes
 // are not seen.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	l.indexAt(1000)
 	replay := filepath.Join(t.TempDir(), "repodata")
@@ -230,6 +238,7 @@ func TestReplay(t *testing.T) {
 }
 
 func TestAge(t *testing.T) {
+	t.Parallel()
 	at := func(sec int64) *time.Time { u := time.Unix(sec, 0).UTC(); return &u }
 	for _, tt := range []struct {
 		name     string
@@ -262,6 +271,7 @@ func TestAge(t *testing.T) {
 // A repository that was signed must not get away without, even where the
 // project allows metadata that nobody signs.
 func TestSignatureTakenAway(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9")
 	l.download("demo")
 	if err := os.Remove(filepath.Join(l.repo, "repodata/repomd.xml.asc")); err != nil {

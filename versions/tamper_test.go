@@ -18,6 +18,7 @@ var refusals = []error{ErrSignature, ErrUntrustedKey, ErrChecksum, ErrTruncated,
 // is the same and the byte is of the armor around the signature, or of those of
 // a signature that it does not protect.
 func TestEveryByteOfTheMetadata(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "1.9", "1.10")
 	l.index("--no-database") // less to change
 	req := l.request("demo")

@@ -25,7 +25,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -64,7 +66,8 @@ type Key struct {
 	// Fingerprint is in upper-case hexadecimal: 40 digits of a version 4 key,
 	// 64 of a version 6 key. It is what a person compares and a project pins.
 	Fingerprint string
-	// Name is the primary user id, "" if there is none.
+	// Name is the primary user id, "" if there is none; what cannot be printed
+	// is "?".
 	Name string
 	// File is the file that it was read from, "" if from memory.
 	File string
@@ -88,11 +91,26 @@ func (k *Keyring) Keys() []Key {
 
 func fingerprint(pk *packet.PublicKey) string { return fmt.Sprintf("%X", pk.Fingerprint) }
 
+// maxName bounds a user id in messages, in bytes.
+const maxName = 200
+
+// nameOf is the primary user id in a form that can be printed: whoever made
+// the key chose it, and could write more into a message than a name.
 func nameOf(e *openpgp.Entity) string {
-	if id := e.PrimaryIdentity(); id != nil {
-		return id.Name
+	id := e.PrimaryIdentity()
+	if id == nil {
+		return ""
 	}
-	return ""
+	name := id.Name
+	if len(name) > maxName {
+		name = name[:maxName] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, name)
 }
 
 // Open reads the public keys of files, armored or binary, each with one key or

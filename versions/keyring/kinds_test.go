@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -102,5 +103,34 @@ func TestKinds(t *testing.T) {
 				t.Errorf("last byte of the signature changed: %v", err)
 			}
 		})
+	}
+}
+
+// Whoever makes a key names it; a name must not write lines of its own into a
+// message, or colours into a terminal.
+func TestNamesArePrintable(t *testing.T) {
+	key := newKey(t, nil)
+	for old, id := range key.Identities {
+		delete(key.Identities, old)
+		id.Name = "x\n\x1b[31mhint: all is well\xff" + strings.Repeat("y", 300)
+		id.UserId = packet.NewUserId("", "", "")
+		id.UserId.Id = id.Name
+		if err := id.SelfSignature.SignUserId(id.Name, key.PrimaryKey, key.PrivateKey, nil); err != nil {
+			t.Fatal(err)
+		}
+		key.Identities[id.Name] = id
+	}
+	ring, err := Parse(public(t, false, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ring.Verify(sign(t, key, nil), signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{s.Name, ring.Keys()[0].Name} {
+		if strings.ContainsAny(name, "\n\x1b") || !utf8.ValidString(name) || !strings.HasPrefix(name, "x??[31mhint") || len(name) > maxName+10 {
+			t.Errorf("%q", name)
+		}
 	}
 }

@@ -8,11 +8,14 @@ import (
 	"github.com/lpbuild/lpbuild/versions/keyring"
 )
 
+const maxRevision = 64 // bytes
+
 // Provenance is what vouched for the packages that a repository lists.
 type Provenance struct {
 	// Signer signed repomd.xml.
 	Signer keyring.Signer
-	// Revision is that of repomd.xml, mostly a number that grows.
+	// Revision is that of repomd.xml, mostly a number that grows; "" if there is
+	// none or it is absurdly long.
 	Revision string
 	// Time is when the newest metadata file was made, in UTC; zero if unknown.
 	Time time.Time
@@ -32,7 +35,10 @@ func (r *Repository) Provenance() (Provenance, bool) {
 
 // provenanceOf makes the provenance of verified metadata.
 func provenanceOf(md *Repomd, signer keyring.Signer) *Provenance {
-	p := &Provenance{Signer: signer, Revision: strings.TrimSpace(md.Revision)}
+	p := &Provenance{Signer: signer}
+	if r := strings.TrimSpace(md.Revision); len(r) <= maxRevision {
+		p.Revision = r
+	}
 	for _, d := range md.Data {
 		if d.Timestamp.After(p.Time) {
 			p.Time = d.Timestamp
