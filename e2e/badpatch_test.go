@@ -74,7 +74,7 @@ func TestMakeRefuses(t *testing.T) {
 func TestMakeRefusesSome(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	l.patch(description("greet_legacy"), goodSource)
+	l.patch(description("greet_legacy"), "long greet_lp(long x) { return x; }\n")
 	l.must("lpbuild", "download")
 	want := refusal{
 		code: 3, error: `^2 of 3 failed; the first: greet: libgreet1-1\.1-1\.x86_64: .*greet_legacy`,
