@@ -153,16 +153,23 @@ var (
 	takenOver = regexp.MustCompile(`(?i)\bupstreamed\b|` +
 		`\b(?:fixed|merged|included|applied|contained|integrated|incorporated|already) ` +
 		`(?:in |by |into )?(?:the )?(?:new |latest |this )?(?:upstream|release|version|update)\b`)
-	denial = regexp.MustCompile(`(?i)\b(?:revert(?:s|ed|ing)?|back(?:s|ed|ing)? out|disabl(?:e|es|ed|ing)|` +
-		`un(?:affected|fixed|reproducible)|still|incomplete(?:ly)?|partial(?:ly)?|mitigat(?:e|es|ed|ing|ion|ions)|` +
-		`workarounds?|reject(?:s|ed)?|wontfix|` +
-		`not (?:be |been |yet |an? |really )*(?:affected|vulnerable|applicable|exploitable|fixed|applied|present|relevant|issue|needed|required)|` +
-		`(?:do|does|did|is|was|are|were|has|have)(?: not|n't) (?:yet |been |be )*(?:affect|apply|appli|fix|contain|include|present|vulnerable)[a-z]*)\b`)
+	denial = regexp.MustCompile(`(?i)\b(?:revert(?:s|ed|ing)?|back(?:s|ed|ing)? out|roll(?:s|ed|ing)? ?back|undo(?:es|ne|ing)?|` +
+		`withdr(?:aw|ew)[a-z]*|reintroduc(?:e|es|ed|ing)|comment(?:s|ed|ing)? (?:it )?out|disabl(?:e|es|ed|ing)|` +
+		`un(?:affected|fixed|reproducible|resolved|patched|appl(?:y|ied))|still|incomplete(?:ly)?|partial(?:ly)?|mitigat(?:e|es|ed|ing|ion|ions)|` +
+		`workarounds?|reject(?:s|ed)?|wontfix|postpon(?:e|es|ed|ing)|todo|(?:known|open) issues?|lack(?:s|ed|ing)? (?:the |a )?(?:fix|patch)|` +
+		`(?:fix|patch) (?:is |still )?pending|pending (?:a |the )?(?:fix|patch)|will follow|(?:will|to) be (?:fixed|addressed)|` +
+		`no (?:[a-z]+ ){0,2}(?:fix|patch)|prepar(?:e|es|ed|ing|ation|ations) for|` +
+		`not (?:be |been |yet |an? |really )*(?:affected|vulnerable|applicable|exploitable|fixed|applied|present|relevant|issue|needed|required|` +
+		`addressed|resolved|patched|backported|solved)|` +
+		`(?:do|does|did|is|was|are|were|has|have)(?: not|n't) (?:yet |been |be )*(?:affect|apply|appli|fix|contain|include|present|vulnerable)[a-z]*|` +
+		`(?:not|[a-z]+n't|cannot|never) (?:[a-z]+ ){0,2}(?:fix|address|resolve|backport|patch|solve|apply)(?: [a-z]+){0,3} CVE|` +
+		`(?:skip|exclud|vulnerable)[a-z]* (?:[a-z]+ ){0,3}CVE)\b`)
 )
 
 // doubt returns the words for which a paragraph that names a CVE may not say
 // that it is fixed, "" if there are none.
 func doubt(text string) string {
+	text = strings.ReplaceAll(text, "\u2019", "'") // as word processors write it
 	if word := denial.FindString(text); word != "" {
 		return strings.ToLower(word)
 	}

@@ -64,6 +64,33 @@ func TestMentions(t *testing.T) {
 	}
 }
 
+// TestDoubt: sloppy words for what is not fixed make a mention doubtful, words
+// for the fault do not.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	for doubtful, texts := range map[bool][]string{
+		true: {
+			"# is not addressed by this update", "this release does not address #", "does not resolve # yet", "cannot backport #",
+			"# remains open, fix pending upstream", "TODO: #", "a fix for # will follow", "no upstream fix for # available",
+			"skip #.patch, does not build", "comment out #.patch", "Don\u2019t apply #.patch", "won't fix #", "prepare for #",
+			"# reintroduced by mistake", "vulnerable to #", "postpone the fix of #", "does not yet backport the fix for #",
+			"lacks the fix for #", "exclude #", "unresolved: #", "unpatched #", "undo #.patch", "rolled back #", "withdraw #",
+			"unapply #.patch", "known issues: #", "# to be fixed",
+		},
+		false: {
+			"Add missing fix for #", "did not resolve links safely (#)", "failed to follow links (#)", "skips a check, see #",
+			"length is not checked (#)", "never frees what it skips (#)", "no bounds check (#)",
+		},
+	} {
+		for _, text := range texts {
+			found := mentions("- " + strings.ReplaceAll(text, "#", "CVE-2022-37434") + "\n")
+			if len(found) != 1 || (found[0].Doubt != "") != doubtful {
+				t.Errorf("%s: %+v", text, found)
+			}
+		}
+	}
+}
+
 // TestMentionExcerpt: of a long paragraph the part that names the CVE is kept.
 func TestMentionExcerpt(t *testing.T) {
 	t.Parallel()
