@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
@@ -44,12 +45,20 @@ func (p *Project) distPackage(opts PackageOptions) (dist.Package, error) {
 		Name: p.Name, Version: p.Version, Release: opts.Release,
 		Summary: p.Summary, License: p.License, URL: p.URL, Description: p.Config.Description,
 		Requires: p.Requires, ProjectDir: p.Dir, OutDir: opts.OutDir, Compress: opts.Compress, Shards: opts.Shards,
+		CXX: p.hasCXX(),
 	}
 	for _, b := range records {
 		out.BuildIDs = append(out.BuildIDs, string(b.BuildID))
 	}
 	out.Time, err = dist.SourceDate(newest(records))
 	return out, err
+}
+
+// hasCXX reports whether a source of a live patch is C++.
+func (p *Project) hasCXX() bool {
+	return slices.ContainsFunc(p.Patches, func(patch Patch) bool {
+		return slices.ContainsFunc(patch.Sources, func(file string) bool { return filepath.Ext(file) != ".c" })
+	})
 }
 
 func newest(records []*elfinfo.Build) time.Time {

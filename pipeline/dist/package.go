@@ -62,6 +62,9 @@ type Package struct {
 	Packager string
 	// Requires are further requirements in RPM's syntax, as in "foo >= 1".
 	Requires []string
+	// CXX says that live patches are written in C++ too: building the source
+	// package then needs gcc-c++.
+	CXX bool
 	// ProjectDir is the project folder, BuildDir holds the containers and the
 	// manifest (default: build in ProjectDir), OutDir gets the packages
 	// (default: dist in ProjectDir).
