@@ -3,6 +3,7 @@ package versions
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -71,5 +72,37 @@ func TestRepositoriesOfOneProject(t *testing.T) {
 		if err != nil || record.Functions["hidden"] == nil {
 			t.Errorf("offline %v: the private function is not recorded: %v", offline, err)
 		}
+	}
+}
+
+// A repository that signs no metadata is used if the project says so. That it
+// goes back in time is noticed all the same.
+func TestUnsignedRepository(t *testing.T) {
+	l := newLab(t, "1.0")
+	run(t, "rm", filepath.Join(l.repo, "repodata/repomd.xml.asc"))
+	req := l.request("demo")
+	if _, err := Download(context.Background(), req, l.options()); !errors.Is(err, ErrSignature) {
+		t.Errorf("%v, want ErrSignature", err)
+	}
+	req.Repositories[0].UnsignedMetadata = true
+	lock, err := Download(context.Background(), req, l.options())
+	if err != nil || len(lock.Builds) != 1 || lock.Builds[0].SignedBy == "" {
+		t.Fatalf("%+v, %v", lock, err)
+	}
+	edit := `sed -i "s/<revision>[0-9]*/<revision>$2/; s/<timestamp>[0-9]*/<timestamp>$2/" "$1/repodata/repomd.xml"`
+	run(t, "sh", "-c", edit, "sh", l.repo, "1000000000")
+	if _, err := Download(context.Background(), req, l.options()); !errors.Is(err, ErrRollback) {
+		t.Errorf("%v, want ErrRollback", err)
+	}
+	// Its packages must be signed by the project's keys.
+	l = newLab(t)
+	c := compile(t, "1.0")
+	l.pkg("demo", "1.0", newKey(t), libraryFiles(c)...)
+	l.index()
+	run(t, "rm", filepath.Join(l.repo, "repodata/repomd.xml.asc"))
+	req = l.request("demo")
+	req.Repositories[0].UnsignedMetadata = true
+	if _, err := Download(context.Background(), req, l.options()); !errors.Is(err, ErrUntrustedKey) {
+		t.Errorf("%v, want ErrUntrustedKey", err)
 	}
 }

@@ -12,7 +12,8 @@ const maxRevision = 64 // bytes
 
 // Provenance is what vouched for the packages that a repository lists.
 type Provenance struct {
-	// Signer signed repomd.xml.
+	// Signer signed repomd.xml; zero if it is not signed (Source.Unsigned). How
+	// old the metadata is can be compared all the same.
 	Signer keyring.Signer
 	// Revision is that of repomd.xml, mostly a number that grows; "" if there is
 	// none or it is absurdly long.

@@ -46,8 +46,8 @@ func (r *Repository) packages(ctx context.Context, x *index, want func(name, arc
 		return nil, fmt.Errorf("repomd.xml: %w", err)
 	}
 	packages, err := r.primary(ctx, d, want)
-	if err == nil && x.signer != nil {
-		r.provenance.Store(provenanceOf(md, *x.signer))
+	if err == nil {
+		r.provenance.Store(provenanceOf(md, x.signer))
 	}
 	return packages, err
 }
@@ -67,11 +67,11 @@ func (md *Repomd) primary() (Data, error) {
 	return found[0], nil
 }
 
-// An index is a verified repomd.xml; signer is nil where the project allows
+// An index is a verified repomd.xml; signer is zero where the project allows
 // that there is none.
 type index struct {
 	data   []byte
-	signer *keyring.Signer
+	signer keyring.Signer
 }
 
 // index returns the repomd.xml of the first server that has the one that the
@@ -130,7 +130,7 @@ func (r *Repository) signed(ctx context.Context, s *server) (*index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", repomdPath, err)
 	}
-	return &index{data, &signer}, nil
+	return &index{data, signer}, nil
 }
 
 // primary parses primary.xml, from the cache if it is there and intact.
