@@ -90,8 +90,11 @@ func (c *caseFile) relate(builds []*elfinfo.Build, above, below map[entryMark]en
 		if _, known := c.said[keyOf(b)]; known || len(marks) == 0 {
 			continue
 		}
-		// A changelog that was cut short after the fix no longer names it.
-		if e, ok := above[marks[len(marks)-1]]; ok {
+		// A changelog that was cut short after the fix no longer names it. An
+		// entry that another branch has below its own fix shows nothing.
+		oldest := marks[len(marks)-1]
+		_, contested := below[oldest]
+		if e, ok := above[oldest]; ok && !contested {
 			c.said[keyOf(b)] = Verdict{Fixed, fmt.Sprintf("its changelog, cut at %s, goes on from that of %s: %s",
 				b.Changelog.Oldest.Format(time.DateOnly), e.build.NEVRA, e.fix.Text)}
 		} else if e, ok := below[marks[0]]; ok {

@@ -99,6 +99,8 @@ func TestVerdict(t *testing.T) {
 			[]shippedBuild{{"zlib-1-3.x86_64", "again:CVE-2022-37434 e " + fix + " d c", "new"}}, Unknown, "does not name it"},
 		{"cut between two mentions", shippedBuild{"zlib-1-4.x86_64", "f e", "x"},
 			[]shippedBuild{{"zlib-1-3.x86_64", "again:CVE-2022-37434 e " + fix + " d c", "new"}}, Unknown, "does not name it"},
+		{"cut at an entry that another branch has below the fix", shippedBuild{"zlib-1-4.x86_64", "f x", "third"},
+			[]shippedBuild{{"zlib-2-1.x86_64", "x " + fix + " c", "new"}, {"zlib-1-5.x86_64", fix + " x c", "new"}}, Unknown, "does not name it"},
 		{"fixed and reverted in one entry", shippedBuild{"zlib-1-2.x86_64", "fix+doubt:CVE-2022-37434 b", "new"}, nil, Unknown, `says "revert"`},
 		{"reverted and fixed in one entry", shippedBuild{"zlib-1-2.x86_64", "doubt+fix:CVE-2022-37434 b", "new"}, nil, Unknown, `says "revert"`},
 		{"code of builds before and after", shippedBuild{"zlib-1-8.x86_64", "x", "new"},
