@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -66,6 +67,7 @@ func testExample(t *testing.T, e example) {
 	l.must("lpbuild", "dist")
 	l.must("lpbuild", "rpm")
 	l.checkPackages(lack)
+	l.buildsAlone(lack)
 }
 
 // exampleLab is a project that "lpbuild init --example" made.
@@ -278,6 +280,32 @@ func (l *lab) checkPackages(builds []string) {
 	for _, pattern := range []string{"*.spec", "*.tar.xz"} {
 		if found, err := filepath.Glob(filepath.Join(l.project, "dist", pattern)); err != nil || len(found) != 1 {
 			l.t.Errorf("%s: %v, %v", pattern, found, err)
+		}
+	}
+}
+
+// buildsAlone makes the containers from the source package alone, as a build service does: no network and
+// nothing in the cache.
+func (l *lab) buildsAlone(builds []string) {
+	l.t.Helper()
+	tarballs, err := filepath.Glob(filepath.Join(l.project, "dist", "*.tar.xz"))
+	if err != nil || len(tarballs) != 1 {
+		l.t.Fatalf("source packages: %v, %v", tarballs, err)
+	}
+	alone := *l
+	alone.project, alone.cache = l.dir+"/alone", l.dir+"/empty"
+	if err := os.Mkdir(alone.project, 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	tool(l.t, "tar", "-xJf", tarballs[0], "--strip-components=1", "-C", alone.project)
+	alone.must("lpbuild", "--offline", "make")
+	made, err := filepath.Glob(filepath.Join(alone.project, "build", "*.so"))
+	if err != nil || len(made) != len(builds) {
+		l.t.Fatalf("the source package makes %q (%v), want a container for each of %d builds", made, err, len(builds))
+	}
+	for _, name := range made {
+		if want := filepath.Join(l.project, "build", filepath.Base(name)); !bytes.Equal(readFile(l.t, name), readFile(l.t, want)) {
+			l.t.Errorf("%s is not what the project makes", filepath.Base(name))
 		}
 	}
 }
