@@ -23,8 +23,8 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 # Mounting scratch roots and looking into processes takes root. Everything is compiled as the user who calls make.
 ifneq ($(shell id -u),0)
-AS_ROOT := sudo env PATH=$(PATH) CI=true LPBUILD_SOAK=$(LPBUILD_SOAK) GOFLAGS=-buildvcs=false
-EXEC    := -exec "$(AS_ROOT)"
+AS_ROOT = sudo env PATH=$(PATH) CI=true LPBUILD_SOAK=$(LPBUILD_SOAK) LPBUILD_LONG=$(LPBUILD_LONG) GOFLAGS=-buildvcs=false
+EXEC    = -exec "$(AS_ROOT)"
 endif
 
 .PHONY: help
@@ -49,7 +49,8 @@ build: ## the static programs bin/lpbuild, bin/lpctl and bin/rpm-helper
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -o bin/ ./cmd/...
 
 .PHONY: e2e
-e2e: build ## the end-to-end tests alone
+e2e: export LPBUILD_LONG := 1
+e2e: build ## the end-to-end tests alone, with those that take minutes
 	$(GO) test $(EXEC) -count=1 -timeout 15m ./e2e/...
 
 .PHONY: race

@@ -7,7 +7,7 @@
 set -euo pipefail
 umask 022
 tree=$1/tree
-seeds='bash binutils bzip2 coreutils cpio diffutils file findutils gawk gcc grep gzip hostname libc6-dev libpam-modules
+seeds='bash binutils bzip2 coreutils cpio dash diffutils file findutils gawk gcc grep gzip hostname libc6-dev libpam-modules
 login make mount passwd patch perl-base procps rpm rpm2cpio sed tar util-linux xz-utils'
 
 mkdir -p "$tree"/usr/{bin,sbin,lib,lib64} "$tree"/{dev,proc,sys,tmp,root} "$tree"/etc/{pam.d,rpm} "$tree"/var/lib/rpm
@@ -35,7 +35,7 @@ Release:   1
 Summary:   A distribution in one package
 License:   none
 BuildArch: noarch
-Provides:  binutils gcc gcc-c++ rpm-build
+Provides:  binutils gcc rpm-build
 AutoReqProv: no
 %global _binaries_in_noarch_packages_terminate_build 0
 %global __os_install_post %{nil}
