@@ -19,6 +19,7 @@ import (
 	"github.com/lpbuild/lpbuild/livepatch"
 	"github.com/lpbuild/lpbuild/pipeline/dist"
 	"github.com/lpbuild/lpbuild/rpmhook"
+	"github.com/lpbuild/lpbuild/versions"
 )
 
 // ErrShards says that the shards in build/ are not one whole set.
@@ -164,10 +165,12 @@ func (p *Project) joinShards(manifests []*shardManifest) (files []string, err er
 	if err != nil {
 		return nil, err
 	}
-	missing := map[buildKey]string{}
+	concern := p.NewConcern(records)
+	missing, concerned := map[buildKey]string{}, map[buildKey]bool{}
 	for _, patch := range p.Patches {
 		for _, b := range targets(patch, records) {
 			missing[keyOf(b)] = b.NEVRA
+			concerned[keyOf(b)] = concerned[keyOf(b)] || concern.Apart(patch, b) == ""
 		}
 	}
 	for _, m := range manifests {
@@ -176,10 +179,12 @@ func (p *Project) joinShards(manifests []*shardManifest) (files []string, err er
 			if _, ok := missing[key]; !ok {
 				return nil, fmt.Errorf("%s: %w: no record of build-id %s of %s, or two shards have it", m.file(), ErrShards, b.BuildID, b.Soname)
 			}
-			delete(missing, key)
 			if b.File != "" {
 				files = append(files, b.File)
+			} else if concerned[key] {
+				return nil, fmt.Errorf("%s: %w: no container for %s (build-id %s): make it again", m.file(), ErrShards, missing[key], b.BuildID)
 			}
+			delete(missing, key)
 		}
 	}
 	for key, nevra := range missing {
@@ -208,12 +213,12 @@ func sameToolchain(dir string, files []string) error {
 	return nil
 }
 
-// sourcesDigest identifies lpbuild.yaml and livepatches/: shards that were made
-// from other ones are not of one set.
+// sourcesDigest identifies lpbuild.yaml, livepatches/ and the records: shards
+// that were made from other ones are not of one set.
 func (p *Project) sourcesDigest() (string, error) {
 	h := sha256.New()
 	root := os.DirFS(p.Dir)
-	for _, name := range []string{ConfigFile, PatchesDir} {
+	for _, name := range []string{ConfigFile, PatchesDir, versions.LockFile, versions.RecordsDir} {
 		err := fs.WalkDir(root, name, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 	"github.com/lpbuild/lpbuild/livepatch"
+	"github.com/lpbuild/lpbuild/versions"
 )
 
 // shardFormat is the version of a shard's manifest that this code writes.
@@ -114,7 +115,8 @@ func (p *Project) readShards(dir string) ([]*shardManifest, error) {
 		case m.Name != p.Name || m.Version != p.Version:
 			err = fmt.Errorf("it is of %s %s, not of %s %s", m.Name, m.Version, p.Name, p.Version)
 		case m.Sources != sources:
-			err = fmt.Errorf("it was made from another %s or %s: make it again", ConfigFile, PatchesDir)
+			err = fmt.Errorf("it was made from another %s, %s, %s or %s: make it again",
+				ConfigFile, PatchesDir, versions.LockFile, versions.RecordsDir)
 		case m.file() != filepath.Base(name):
 			err = fmt.Errorf("it says that it is shard %v", Shard{m.I, m.N})
 		case len(all) > 0 && all[0].N != m.N:
