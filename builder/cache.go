@@ -19,7 +19,7 @@ import (
 
 // cacheFormat is part of every cache key. Raise it whenever the same input
 // shall give other bytes (flags, stub libraries, metadata).
-const cacheFormat = 2
+const cacheFormat = 3
 
 // maxEntry bounds an entry of the cache, in bytes: no object is larger.
 const maxEntry = 256 << 20

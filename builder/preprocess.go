@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,8 @@ type preprocessed struct {
 	Dependencies []dependency `json:"dependencies"`
 	// Opaque: the assembler reads files that are not among them.
 	Opaque bool `json:"opaque,omitempty"`
+	// Shadows are files that could have been read in place of one of them.
+	Shadows []string `json:"shadows,omitempty"`
 
 	began time.Time
 }
@@ -37,8 +40,7 @@ type dependency struct {
 }
 
 // preprocess returns what the preprocessor makes of src, from the cache if
-// neither the source, a header, a flag nor the compiler has changed. A header
-// that would now be found in an earlier folder is not noticed.
+// neither the source, a header, a flag nor the compiler has changed.
 func (m *maker) preprocess(ctx context.Context, src *source) (*preprocessed, error) {
 	// Names of dependencies are relative to the folder, so it is in the key.
 	key, err := keyOf("preprocessed", m.tools.identity(), m.compilerFlags(src), src.dir, src.base, sourceDateEpoch())
@@ -48,7 +50,8 @@ func (m *maker) preprocess(ctx context.Context, src *source) (*preprocessed, err
 	var p preprocessed
 	if note, ok := m.store.get("preprocessed", key); ok && json.Unmarshal(note, &p) == nil {
 		p.began = time.Now()
-		if len(p.Dependencies) > 0 && m.digests.unchanged(src.dir, p.Dependencies) {
+		if len(p.Dependencies) > 0 && m.digests.unchanged(src.dir, p.Dependencies) &&
+			slices.Equal(p.Shadows, m.shadows(src, p.Dependencies)) {
 			return &p, nil
 		}
 	}
@@ -57,7 +60,7 @@ func (m *maker) preprocess(ctx context.Context, src *source) (*preprocessed, err
 		return nil, err
 	}
 	note, err := json.Marshal(result)
-	if err == nil && !changedSince(src.dir, result.Dependencies, result.began) {
+	if err == nil && !changedSince(src.dir, result.Dependencies, result.began) && !asksForFiles(src.dir, result.Dependencies) {
 		m.store.put("preprocessed", key, note)
 	}
 	return result, err
@@ -74,10 +77,16 @@ func (m *maker) runPreprocessor(ctx context.Context, src *source) (*preprocessed
 	if err != nil {
 		return nil, err
 	}
-	p := &preprocessed{Text: textDigest(text), Opaque: bytes.Contains(text, []byte(".incbin")), began: began}
-	p.Dependencies, err = m.readDependencies(rule, src.dir)
-	return p, err
+	p := &preprocessed{Text: textDigest(text), Opaque: assemblerInput.Match(text), began: began}
+	if p.Dependencies, err = m.readDependencies(rule, src.dir); err != nil {
+		return nil, err
+	}
+	p.Shadows = m.shadows(src, p.Dependencies)
+	return p, nil
 }
+
+// assemblerInput are the directives of the assembler that read a file.
+var assemblerInput = regexp.MustCompile(`\.incbin|\.include[\s"\\]`)
 
 // lineBuiltins are what makes code depend on where it stands.
 var lineBuiltins = []string{"__builtin_LINE", "__builtin_FILE", "__builtin_source_location"}
@@ -101,11 +110,12 @@ func textDigest(text []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// digests are the SHA-256 of files as they were when first asked for. The zero
-// value is ready.
+// digests are the SHA-256 of files, and the names in folders, as they were when
+// first asked for. The zero value is ready.
 type digests struct {
-	mu    sync.Mutex
-	known map[string]string
+	mu      sync.Mutex
+	known   map[string]string
+	folders map[string]map[string]bool
 }
 
 // of returns the digest of a file.

@@ -30,6 +30,9 @@ type toolchain struct {
 
 // fileStamp recognises a file without reading it.
 type fileStamp struct {
+	// Name is what was looked for in PATH, as the compiler does each time that it
+	// runs the program; "" if it knows the path.
+	Name  string `json:"name,omitempty"`
 	Path  string `json:"path"`
 	Size  int64  `json:"size"`
 	MTime int64  `json:"mtime_ns"`
@@ -43,10 +46,16 @@ func stampFile(path string) (fileStamp, error) {
 	return fileStamp{Path: path, Size: info.Size(), MTime: info.ModTime().UnixNano()}, nil
 }
 
-// unchanged reports whether every file of t is still the one that was seen.
+// unchanged reports whether every file of t is still the one that was seen, and
+// the first of its name in PATH if there is any.
 func (t *toolchain) unchanged() bool {
 	for _, f := range t.Files {
-		if now, err := stampFile(f.Path); err != nil || now != f {
+		now, err := stampFile(f.Path)
+		now.Name = f.Name
+		if err != nil || now != f {
+			return false
+		}
+		if first, err := exec.LookPath(f.Name); f.Name != "" && err == nil && first != f.Path {
 			return false
 		}
 	}
@@ -63,7 +72,10 @@ func findToolchain(ctx context.Context, s *store, name string) (*toolchain, erro
 	if name == "" {
 		name = "gcc"
 	}
-	key := digest([]byte(name))
+	key, err := keyOf("toolchain", name)
+	if err != nil {
+		return nil, err
+	}
 	path, lookErr := exec.LookPath(name)
 	if data, ok := s.get("toolchains", key); ok {
 		var t toolchain
@@ -114,7 +126,7 @@ func askToolchain(ctx context.Context, path string) (*toolchain, error) {
 	}
 	t.Libgcc = answers["-print-libgcc-file-name"]
 	t.Version = answers["--version"] + "; " + linkerVersion
-	programs := []string{path, t.Linker, answers["-print-prog-name=as"],
+	programs := []string{path, t.Linker, answers["-print-prog-name=ld"], answers["-print-prog-name=as"],
 		answers["-print-prog-name=cc1"], answers["-print-prog-name=cc1plus"], t.Libgcc}
 	t.Files, err = stampPrograms(programs)
 	return t, err
@@ -125,14 +137,16 @@ func askToolchain(ctx context.Context, path string) (*toolchain, error) {
 func stampPrograms(programs []string) ([]fileStamp, error) {
 	var stamps []fileStamp
 	for _, p := range programs {
+		name := ""
 		if !filepath.IsAbs(p) {
 			found, err := exec.LookPath(p)
 			if err != nil {
 				continue
 			}
-			p = found
+			name, p = p, found
 		}
 		st, err := stampFile(p)
+		st.Name = name
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
