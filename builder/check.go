@@ -104,19 +104,26 @@ func refusedBy(findings []Finding) error {
 	if n := len(refusing) - 1; n > 0 {
 		text = fmt.Sprintf("%s, and %d more", text, n)
 	}
-	return &checkError{refusing[0].Check, refuse(ErrCheck, nil, "%s", text)}
+	return &checkError{check: refusing[0].Check, err: refuse(ErrCheck, nil, "%s", text), named: true}
 }
 
-// ErrCheck: a check that the project does not waive has found something.
+// ErrCheck says that a check that the project does not waive has found something.
 var ErrCheck = errors.New("check failed")
 
 // checkError is a refusal that is the business of a check.
 type checkError struct {
 	check string
 	err   error
+	named bool // err says the name of the check
 }
 
-func (e *checkError) Error() string { return e.err.Error() }
+func (e *checkError) Error() string {
+	if e.named {
+		return e.err.Error()
+	}
+	return fmt.Sprintf("%v [%s]", e.err, e.check)
+}
+
 func (e *checkError) Unwrap() error { return e.err }
 
 // failing says which check an error is the business of; nil stays nil.
@@ -124,7 +131,7 @@ func failing(check string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &checkError{check, err}
+	return &checkError{check: check, err: err}
 }
 
 // CheckOf is the name of the check that refused what err is about, "" if it was
@@ -144,7 +151,7 @@ func withRefusal(findings []Finding, err error) []Finding {
 	if check == "" || slices.ContainsFunc(findings, Finding.refuses) {
 		return findings
 	}
-	return append(slices.Clone(findings), found(check, err.Error())...)
+	return append(slices.Clone(findings), found(check, strings.TrimSuffix(err.Error(), " ["+check+"]"))...)
 }
 
 // CheckWaivers says what is wrong with a project's waivers: a check that does

@@ -87,6 +87,32 @@ func TestMakeRefusesSome(t *testing.T) {
 	l.refuses(want, "lpbuild", "rpm")
 }
 
+// TestOneFunctionTwice: a description that contradicts itself is told to whoever wrote it, by every stage.
+func TestOneFunctionTwice(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.must("lpbuild", "download")
+	l.patch(description("greet", "greet"), goodSource)
+	for _, stage := range []string{"download", "check", "make", "test", "dist", "rpm", "scan"} {
+		l.refuses(refusal{code: 2, error: `greet\.in:4:1: greet is replaced twice, first in line 3`}, "lpbuild", stage)
+	}
+}
+
+// TestTwoPatchesOneFunction: which of them should win, nobody has said.
+func TestTwoPatchesOneFunction(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	writeFile(t, l.project+"/livepatches/other/other.in", "other.so\n@/usr/lib64/libgreet.so.1\ngreet:other_lp\n")
+	writeFile(t, l.project+"/livepatches/other/other.c", "const char *other_lp(void) { return \"other\"; }\n")
+	l.must("lpbuild", "download")
+	want := refusal{
+		code: 11, error: `^all 6 failed; the first: greet: libgreet1-1\.0-1\.x86_64: greet\.in:3: .*greet.* and other\.in:3: .*greet.*\[no-overlap\]`,
+		stdout: `(FAILED .*\[no-overlap\].*\n){6}$`,
+	}
+	l.refuses(want, "lpbuild", "check")
+	l.refuses(want, "lpbuild", "make")
+}
+
 // container is the container that make wrote for a version.
 func (l *lab) container(version string) string {
 	l.t.Helper()

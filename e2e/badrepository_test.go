@@ -228,14 +228,21 @@ func TestMetadataBombs(t *testing.T) {
 	l, v := newVendor(t)
 	v.publish("ga", 1000)
 	v.publish("update", 1000)
-	for _, bomb := range []string{
-		strings.Repeat(" ", 64<<20),
-		strings.Repeat("<a>", 16<<20),
-		"<metadata><package>" + strings.Repeat("x", 64<<20),
-		`<!DOCTYPE x [<!ENTITY a "` + strings.Repeat("a", 64<<20) + `">]><metadata/>`,
+	const retry, report = "try again later", "tell who runs the repository"
+	for _, tt := range []struct {
+		text        string
+		told        bool
+		error, hint string
+	}{
+		{strings.Repeat(" ", 64<<20), false, `larger than`, retry},
+		{"<metadata><package>" + strings.Repeat("x", 64<<20), false, `larger than`, retry},
+		{strings.Repeat(" ", 64<<20), true, `\d+ bytes are said to open to \d+`, report},
+		{"<metadata><package>" + strings.Repeat("<a>", 8<<20), true, `(nest|deep)`, report},
+		{"<metadata><package>" + strings.Repeat("x", 30<<20), true, `element`, report},
+		{`<!DOCTYPE x [<!ENTITY a "` + strings.Repeat("a", 1<<20) + `">]><metadata>&a;</metadata>`, true, `document type`, report},
 	} {
-		v.replacePrimary("update", bomb)
-		l.refuses(refusal{code: 15, error: `repository update: .*primary.*larger than`, hint: "try again later"},
+		v.replacePrimary("update", tt.text, tt.told)
+		l.refuses(refusal{code: 15, error: `repository update: .*primary.*: .*` + tt.error, hint: tt.hint},
 			"prlimit", fmt.Sprintf("--data=%d", most), filepath.Join(bin, "lpbuild"), "download")
 	}
 }
@@ -243,14 +250,16 @@ func TestMetadataBombs(t *testing.T) {
 // openSize is what repomd.xml says of metadata once it is unpacked.
 var openSize = regexp.MustCompile(`<open-size>\d+</open-size>`)
 
-// replacePrimary makes a text the primary.xml of a repository and signs that. How large it is unpacked is not told.
-func (v *vendor) replacePrimary(repository, text string) {
+// replacePrimary makes a text the primary.xml of a repository and signs that; told: with the size of the text.
+func (v *vendor) replacePrimary(repository, text string, told bool) {
 	v.t.Helper()
 	primary := v.dir + "/primary.xml"
 	writeFile(v.t, primary, text)
 	repodata := filepath.Join(v.dir, repository, "repodata")
 	v.tool("modifyrepo_c", "--mdtype", "primary", "--compress-type", "gz", primary, repodata)
 	repomd := repodata + "/repomd.xml"
-	writeFile(v.t, repomd, openSize.ReplaceAllString(string(readFile(v.t, repomd)), ""))
+	if !told {
+		writeFile(v.t, repomd, openSize.ReplaceAllString(string(readFile(v.t, repomd)), ""))
+	}
 	v.sign(repository)
 }

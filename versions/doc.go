@@ -45,6 +45,11 @@ var (
 	ErrChecksum = rpmfile.ErrChecksum
 	// ErrTruncated: a file ends early.
 	ErrTruncated = rpmfile.ErrTruncated
+	// ErrMetadata: the metadata of a repository is not what its format says, or
+	// unpacks to more than it may, although nobody changed it on the way.
+	ErrMetadata = rpmmd.ErrFormat
+	// ErrPackage: the same of a package.
+	ErrPackage = rpmfile.ErrFormat
 	// ErrUnsafePath: metadata or a payload names a place outside its own.
 	ErrUnsafePath = rpmfile.ErrUnsafePath
 	// ErrKeyFile: a file of a repository's keys cannot be read, or holds no key.

@@ -14,8 +14,9 @@ import (
 
 // Hints that several rules give.
 const (
-	retry  = "nothing was recorded; a mirror may be in the middle of an update: try again later, then ask who runs the repository"
-	madeBy = "a container is made by lpbuild make, lpbuild pack or ulp packer"
+	retry     = "nothing was recorded; a mirror may be in the middle of an update: try again later, then ask who runs the repository"
+	malformed = "it is what its maker signed, so trying again is of no use: tell who runs the repository"
+	madeBy    = "a container is made by lpbuild make, lpbuild pack or ulp packer"
 )
 
 // rules are the exit codes and hints of lpbuild; the first that matches counts.
@@ -44,6 +45,8 @@ var rules = []cli.Rule{
 	{Err: versions.ErrSignature, Code: cli.BadSignature, Hint: retry},
 	{Err: versions.ErrTruncated, Code: cli.BadSignature, Hint: retry},
 	{Err: versions.ErrChecksum, Code: cli.BadSignature, Hint: retry},
+	{Err: versions.ErrMetadata, Code: cli.BadSignature, Hint: malformed},
+	{Err: versions.ErrPackage, Code: cli.BadSignature, Hint: malformed},
 	{Err: versions.ErrUnsafePath, Code: cli.BadSignature, Hint: "do not use this repository before you know who made that package"},
 	{Err: versions.ErrSomeFailed, Code: cli.SomeFailed},
 	{Err: versions.ErrNoVersions, Code: cli.NotFound, Hint: "package: and arches: in lpbuild.yaml say what is looked for"},
