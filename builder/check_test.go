@@ -258,3 +258,25 @@ func TestUnrecordedType(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTypesThatWereCut: what a record leaves out of a type is not taken for alike.
+func TestTypesThatWereCut(t *testing.T) {
+	const source = "struct node { int tag; long value; }; static struct node n; int f(int x) { n.value += x; return n.tag + (int)n.value; }"
+	for name, cut := range map[string]func(b *elfinfo.Build){
+		"a type": func(b *elfinfo.Build) { b.Types[b.TypeNames["struct node"][0]].Cut = true },
+		"all that are left": func(b *elfinfo.Build) {
+			b.TypeNames["struct node"], b.TypesCut = []elfinfo.TypeID{}, "more types than a record holds"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, o := project(t, source, "fix.so\n@libgreet.so.1\nplain:f\n")
+			p.Types = []string{"struct node"}
+			b := shape(t, "-g")
+			cut(b)
+			out := mustMake(t, p, []*elfinfo.Build{b}, o)[0]
+			if names := checkNames(out.Findings); !slices.Equal(names, []string{checkDebug}) {
+				t.Errorf("findings %v", out.Findings)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,9 @@ func (p *partPlan) checkTypes(b *elfinfo.Build) ([]Finding, error) {
 		return found(checkDebug, "the build has no debug information: types and inlined copies were not checked"), nil
 	}
 	var list []Finding
+	if b.TypesCut != "" {
+		list = found(checkDebug, "not all types of the build were compared: "+b.TypesCut)
+	}
 	for i, u := range p.desc.Units {
 		list = append(list, p.checkPrototype(b, u, p.functions[i])...)
 	}
@@ -139,21 +143,26 @@ func (p *partPlan) checkLayouts(b *elfinfo.Build) ([]Finding, error) {
 			if !recorded {
 				return nil, refuse(ErrNotFound, elfinfo.ErrNotRecorded, "type %s: not recorded for this build: run lpbuild download", name)
 			}
-			list = append(list, found(checkLayout, prefixed("the declaration in the source", p.layoutDifferences(b, theirs, own))...)...)
+			const what = "the declaration in the source"
+			c := p.nearestLayout(b, theirs, own)
+			list = append(list, found(checkLayout, prefixed(what, c.Differences)...)...)
+			list = append(list, found(checkDebug, prefixed(what, c.Unknown)...)...)
 		}
 	}
 	return list, nil
 }
 
-// layoutDifferences are those to the nearest of several layouts, none if there
-// is no layout to differ from.
-func (p *partPlan) layoutDifferences(b *elfinfo.Build, theirs []elfinfo.TypeID, own elfinfo.TypeID) []string {
-	var nearest []string
+// nearestLayout is the comparison with the nearest of several layouts, empty if
+// there is no layout to differ from.
+func (p *partPlan) nearestLayout(b *elfinfo.Build, theirs []elfinfo.TypeID, own elfinfo.TypeID) elfinfo.Comparison {
+	all := make([]elfinfo.Comparison, len(theirs))
 	for i, their := range theirs {
-		d := elfinfo.CompareTypes(b, their, p.types, own).Differences
-		if i == 0 || len(d) < len(nearest) {
-			nearest = d
-		}
+		all[i] = elfinfo.CompareTypes(b, their, p.types, own)
 	}
-	return nearest
+	if len(all) == 0 {
+		return elfinfo.Comparison{}
+	}
+	return slices.MinFunc(all, func(c, d elfinfo.Comparison) int {
+		return cmp.Or(cmp.Compare(len(c.Differences), len(d.Differences)), cmp.Compare(len(c.Unknown), len(d.Unknown)))
+	})
 }
