@@ -16,8 +16,11 @@ A project is a folder with lpbuild.yaml and livepatches/NAME/. The order of work
 
   lpbuild init         a new project
   lpbuild download     find every shipped build; writes versions.lock and versions/
+  lpbuild versions     what covers each build, until when it is supported; --new: are there others?
+  lpbuild scan         which builds a CVE affects, and what shows it
+  lpbuild check        what stands in the way of each container
   lpbuild make         one container with all live patches per build, in build/
-  lpbuild test         apply and revert each one on a process running that very build
+  lpbuild test         apply and revert every live patch on a process running that very build
   lpbuild dist, rpm    the source package, the binary RPM
 
 Only download and "versions --new" use the network. Results go to stdout; progress and messages go to stderr.`

@@ -25,7 +25,7 @@ func distCommand() *urfave.Command {
 		Description: "Writes NAME-VERSION.tar.xz, NAME.spec and NAME.changes into dist/, for the Open Build Service or rpmbuild: sources,\n" +
 			"descriptions and version records, from which the RPM is built without network. With --shards also _multibuild: the\n" +
 			"service then makes the containers in N builds at a time, and the package from their results.",
-		Flags: append(packageFlags(), &urfave.IntFlag{Name: "shards", Usage: "divide the builds among `N` flavours of the package"}),
+		Flags: append(packageFlags(), &urfave.IntFlag{Name: "shards", DefaultText: "none", Usage: "divide the builds among `N` flavours of the package"}),
 		Action: func(c *urfave.Context) error {
 			if err := cli.NArgs(c, 0, 0); err != nil {
 				return err

@@ -26,7 +26,7 @@ func downloadCommand() *urfave.Command {
 		Flags: []urfave.Flag{
 			&urfave.StringSliceFlag{Name: "accept-keys", Usage: "trust the key with `FINGERPRINT`, new in the key files or new as the signer of a repository, from now on"},
 			&urfave.StringFlag{Name: "rate", Usage: "fetch at most `BYTES` a second in all, as 500K or 5M"},
-			&urfave.IntFlag{Name: "connections", Usage: "make at most `N` requests to one server at a time (default: 4)"},
+			&urfave.IntFlag{Name: "connections", DefaultText: "4", Usage: "make at most `N` requests to one server at a time"},
 			&urfave.StringSliceFlag{Name: "accept-older", Usage: "let `REPOSITORY` show metadata that is older than what the lock has seen, or no longer signed"},
 		},
 		Action: func(c *urfave.Context) error {
