@@ -96,7 +96,12 @@ func (p *Project) RPM(ctx context.Context, opts PackageOptions) (string, *Report
 	if err != nil {
 		return "", nil, err
 	}
-	report, err := p.Make(ctx, opts.Options)
+	unlock, err := p.lock(ctx, opts.Options)
+	if err != nil {
+		return "", nil, err
+	}
+	defer unlock()
+	report, err := p.makeSet(ctx, opts.Options)
 	if err != nil || report.Err() != nil {
 		return "", report, err
 	}

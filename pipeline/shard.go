@@ -79,6 +79,11 @@ func (p *Project) MakeShard(ctx context.Context, opts Options, shard Shard) (*Re
 	if p.selected {
 		return nil, fmt.Errorf("shard %v of some live patches: %w", shard, errors.ErrUnsupported)
 	}
+	unlock, err := p.lock(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	opts.shard = shard
 	report, err := p.each(ctx, "make", builder.Make, opts)
 	if err != nil {
@@ -124,7 +129,12 @@ func (p *Project) forgetShard(report *Report, shard Shard) error {
 // containers. The result is what Make would have made. The error wraps
 // ErrShards if a shard is missing, or was made from other sources, records or
 // with another compiler than the others.
-func (p *Project) Merge() error {
+func (p *Project) Merge(ctx context.Context, opts Options) error {
+	unlock, err := p.lock(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	dir := filepath.Join(p.Dir, BuildDir)
 	manifests, err := p.readShards(dir)
 	if err != nil {

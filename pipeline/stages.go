@@ -97,6 +97,11 @@ func (p *Project) Download(ctx context.Context, opts Options) (*versions.Lock, e
 	if err != nil {
 		return nil, err
 	}
+	unlock, err := p.lock(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	lock, err := versions.Download(ctx, r, opts.versions())
 	if devel := p.develPackages(); lock != nil && len(devel) > 0 {
 		err = errors.Join(err, versions.DownloadHeaders(ctx, r, devel, opts.versions()))
@@ -135,6 +140,16 @@ const SelectionDir = "selection"
 // removed, and the manifest of the set is written. If only some live patches are
 // selected, all this happens in build/selection/ and there is no manifest.
 func (p *Project) Make(ctx context.Context, opts Options) (*Report, error) {
+	unlock, err := p.lock(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return p.makeSet(ctx, opts)
+}
+
+// makeSet is Make in a project that is locked.
+func (p *Project) makeSet(ctx context.Context, opts Options) (*Report, error) {
 	report, err := p.each(ctx, "make", builder.Make, opts)
 	if err != nil {
 		return report, err

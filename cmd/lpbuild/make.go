@@ -42,7 +42,7 @@ func runMake(c *urfave.Context) error {
 	}
 	return withProject(c, c.Args().Slice(), func(s *session) error {
 		if c.Bool("merge") {
-			return s.project.Merge()
+			return s.project.Merge(c.Context, s.options)
 		}
 		report, err := s.project.MakeShard(c.Context, s.options, shard)
 		if err == nil {
