@@ -46,34 +46,10 @@ type catalogue struct {
 
 // catalogue asks all repositories, and adds from the lock what they no longer have.
 func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
-	var packages, debugs []offer
-	all := new(keyring.Keyring)
-	for _, r := range d.req.Repositories {
-		keys, err := d.req.keyring(r)
-		if err != nil {
-			return nil, fmt.Errorf("repository %s: %w: %w", r.Name, ErrKeyFile, err)
-		}
-		if err := d.checkKeys(r.Name, keys); err != nil {
-			return nil, err
-		}
-		all.Merge(keys)
-		offers, err := d.ask(ctx, r, keys)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range offers {
-			if contains(d.req.Packages, o.pkg.NEVRA.Name) {
-				packages = append(packages, o)
-			} else {
-				debugs = append(debugs, o)
-			}
-		}
-	}
-	if err := d.checkAccepted(all); err != nil {
+	packages, debugs, keys, err := d.askAll(ctx)
+	if err != nil {
 		return nil, err
 	}
-	byPriority(packages)
-	byPriority(debugs)
 	c := new(catalogue)
 	bySum := make(map[rpmmd.Checksum]*shipped)
 	for _, o := range packages {
@@ -87,14 +63,47 @@ func (d *downloader) catalogue(ctx context.Context) (*catalogue, error) {
 		}
 		v.ships(o.product)
 	}
-	d.addLocked(c, bySum, all)
+	d.addLocked(c, bySum, keys)
 	for _, v := range c.versions {
-		v.debug = lockedDebug(v, matchDebug(v.pkg.NEVRA, debugs), all)
+		v.debug = lockedDebug(v, matchDebug(v.pkg.NEVRA, debugs), keys)
 	}
 	if len(c.versions) == 0 {
 		return nil, fmt.Errorf("%s (%v): %w", strings.Join(d.req.Packages, ", "), d.req.Arches, ErrNoVersions)
 	}
 	return c, nil
+}
+
+// askAll asks all repositories for packages and debug packages, and returns
+// them by priority, with the keys of all repositories.
+func (d *downloader) askAll(ctx context.Context) (packages, debugs []offer, all *keyring.Keyring, err error) {
+	all = new(keyring.Keyring)
+	for _, r := range d.req.Repositories {
+		keys, err := d.req.keyring(r)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("repository %s: %w: %w", r.Name, ErrKeyFile, err)
+		}
+		if err := d.checkKeys(r.Name, keys); err != nil {
+			return nil, nil, nil, err
+		}
+		all.Merge(keys)
+		offers, err := d.ask(ctx, r, keys)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		for _, o := range offers {
+			if contains(d.req.Packages, o.pkg.NEVRA.Name) {
+				packages = append(packages, o)
+			} else {
+				debugs = append(debugs, o)
+			}
+		}
+	}
+	if err := d.checkAccepted(all); err != nil {
+		return nil, nil, nil, err
+	}
+	byPriority(packages)
+	byPriority(debugs)
+	return packages, debugs, all, nil
 }
 
 // byPriority puts the repository first that packages are to be fetched from.
