@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lpbuild/lpbuild/versions"
 )
 
 // lockRetry is how long to wait before the lock is tried again: flock has no
@@ -26,6 +29,7 @@ func (p *Project) lock(ctx context.Context, opts Options) (unlock func(), err er
 	for waiting := false; ; waiting = true {
 		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			p.removeUnfinished()
 			return func() { _ = dir.Close() }, nil
 		}
 		if !waiting && opts.Log != nil {
@@ -36,6 +40,19 @@ func (p *Project) lock(ctx context.Context, opts Options) (unlock func(), err er
 			_ = dir.Close()
 			return nil, context.Cause(ctx)
 		case <-time.After(lockRetry):
+		}
+	}
+}
+
+// removeUnfinished removes the files that a run which was killed had not given
+// their names. What cannot be removed is in nobody's way.
+//
+// Precondition: the project is locked.
+func (p *Project) removeUnfinished() {
+	for _, dir := range []string{filepath.Join(p.Dir, BuildDir), p.outDir(), filepath.Join(p.Dir, versions.RecordsDir)} {
+		names, _ := filesIn(dir, ".lpbuild-*")
+		for _, name := range names {
+			_ = os.Remove(name)
 		}
 	}
 }

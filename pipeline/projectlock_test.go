@@ -32,8 +32,15 @@ func TestOneAtATime(t *testing.T) {
 		t.Error("something was written")
 	}
 	unlock()
+	unfinished := filepath.Join(p.Dir, BuildDir, ".lpbuild-123")
+	if err := errors.Join(os.Mkdir(filepath.Dir(unfinished), 0o755), os.WriteFile(unfinished, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	makeFarm(t, p, opts.Cache, Built)
 	if _, err := p.Make(t.Context(), opts); err != nil { // the lock was given back
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(unfinished); err == nil {
+		t.Error("what a killed run left is still there")
 	}
 }

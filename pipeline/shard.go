@@ -104,7 +104,7 @@ func (p *Project) forgetShard(report *Report, shard Shard) error {
 			return err
 		}
 	}
-	present, err := filepath.Glob(filepath.Join(dir, "*.so"))
+	present, err := filesIn(dir, "*.so")
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (p *Project) Merge(ctx context.Context, opts Options) error {
 // removeShards removes the manifests of shards: the set of which they are parts
 // is complete, or has been made anew.
 func removeShards(dir string) error {
-	names, err := filepath.Glob(filepath.Join(dir, "set.*-of-*.json"))
+	names, err := filesIn(dir, "set.*-of-*.json")
 	for _, name := range names {
 		if rerr := os.Remove(name); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			err = errors.Join(err, rerr)

@@ -94,7 +94,7 @@ func fileDigest(name string) (string, error) {
 // readShards reads the manifests of all shards, and checks that they are whole
 // and of one set, and that the containers are those that they name.
 func (p *Project) readShards(dir string) ([]*shardManifest, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "set.*-of-*.json"))
+	names, err := filesIn(dir, "set.*-of-*.json")
 	if err != nil {
 		return nil, err
 	}

@@ -136,7 +136,7 @@ func (p *Project) entry(b *elfinfo.Build) string {
 // containers are the live patches in each container of build/, by its target.
 // What is no container of this project counts for nothing.
 func (p *Project) containers() (map[buildKey][]string, error) {
-	files, err := filepath.Glob(filepath.Join(p.Dir, BuildDir, "*.so"))
+	files, err := filesIn(filepath.Join(p.Dir, BuildDir), "*.so")
 	if err != nil {
 		return nil, err
 	}

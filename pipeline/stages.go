@@ -332,7 +332,7 @@ func targetOf(patch Patch, b *elfinfo.Build) bool {
 
 // prune removes the containers in a folder that are not wanted.
 func prune(dir string, wanted []string) error {
-	present, err := filepath.Glob(filepath.Join(dir, "*.so"))
+	present, err := filesIn(dir, "*.so")
 	if err != nil {
 		return err
 	}

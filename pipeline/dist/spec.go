@@ -89,14 +89,15 @@ func render(name string, d *specData) ([]byte, error) {
 // changes are the lines of the change log: each live patch with the bug and CVE
 // numbers in the comments of its description.
 func (p Package) changes() ([]string, error) {
-	descriptions, err := filepath.Glob(filepath.Join(p.ProjectDir, "livepatches", "*", "*.in"))
+	root := os.DirFS(p.ProjectDir)
+	descriptions, err := fs.Glob(root, "livepatches/*/*.in")
 	if err != nil {
 		return nil, err
 	}
 	slices.Sort(descriptions)
 	var lines []string
 	for _, file := range descriptions {
-		src, err := os.ReadFile(file)
+		src, err := fs.ReadFile(root, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a link to nowhere: the archive refuses it with a better message
 		}
