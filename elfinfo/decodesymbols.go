@@ -41,7 +41,7 @@ func cutList(data []byte, key string) (rest, list []byte, ok bool) {
 	if bytes.HasPrefix(data[from:], []byte("]")) {
 		return data, nil, true
 	}
-	n := bytes.Index(data[from:], []byte("\n ]"))
+	n := endOfList(data[from:])
 	if n < 0 || !bytes.HasPrefix(data[from:], []byte("\n  {\n")) {
 		return nil, nil, false
 	}
@@ -49,6 +49,21 @@ func cutList(data []byte, key string) (rest, list []byte, ok bool) {
 	rest = append(append(rest, data[:from]...), data[from+n+2:]...)
 	// Given twice, the key is left to encoding/json.
 	return rest, data[from : from+n], !bytes.Contains(rest[from:], head)
+}
+
+// endOfList is where the line feed before the bracket is that ends a list, -1
+// if there is none. Hardly any other bracket is in a list of symbols, and so
+// nearly all of a record is searched for one byte.
+func endOfList(list []byte) int {
+	for at := 0; ; at++ {
+		n := bytes.IndexByte(list[at:], ']')
+		if n < 0 {
+			return -1
+		}
+		if at += n; bytes.HasSuffix(list[:at], []byte("\n ")) {
+			return at - len("\n ")
+		}
+	}
 }
 
 // parseSymbols reads the elements of a list: those that are wanted, all if

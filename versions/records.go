@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,7 +49,9 @@ func (r *Records) Complete(b *elfinfo.Build, wanted func(name string) bool) erro
 		return fmt.Errorf("%s: %w: not of this project", b.NEVRA, elfinfo.ErrNotRecorded)
 	}
 	name := filepath.Join(r.dir, RecordsDir, l.Record)
-	data, err := readFile(name, maxRecordFile)
+	buf := takeBuffer()
+	defer buf.release()
+	data, err := readInto(buf, name, maxRecordFile)
 	if err != nil {
 		return err
 	}
@@ -60,7 +64,7 @@ func (r *Records) Complete(b *elfinfo.Build, wanted func(name string) bool) erro
 // maxRecordFile bounds the file of a record, in bytes.
 const maxRecordFile = 128 << 20
 
-// decoder makes a record of the bytes of its file.
+// decoder makes a record of the bytes of its file, and keeps none of them.
 type decoder func(data []byte) (*elfinfo.Build, error)
 
 // readRecords reads the records of the lock, and returns with them the rows of
@@ -108,7 +112,9 @@ func decodeWhole(data []byte) (*elfinfo.Build, error) { return elfinfo.DecodeRec
 // readRecordWith reads and decodes a record.
 func readRecordWith(projectDir string, l Locked, decode decoder) (*elfinfo.Build, error) {
 	name := filepath.Join(projectDir, RecordsDir, l.Record)
-	data, err := readFile(name, maxRecordFile)
+	buf := takeBuffer()
+	defer buf.release()
+	data, err := readInto(buf, name, maxRecordFile)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +128,36 @@ func readRecordWith(projectDir string, l Locked, decode decoder) (*elfinfo.Build
 	return b, nil
 }
 
+// A buffer is memory for the bytes of one file. A thousand records of half a
+// megabyte are read one after the other: with memory of its own for each, that
+// takes as long as reading them.
+type buffer struct{ bytes []byte }
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+func takeBuffer() *buffer {
+	b, _ := buffers.Get().(*buffer)
+	return b
+}
+
+// maxKept is the size of the largest buffer, in bytes, that is kept for the
+// next file.
+const maxKept = 4 << 20
+
+// release gives the buffer to the next file. Nobody may use its bytes any more.
+func (b *buffer) release() {
+	if cap(b.bytes) <= maxKept {
+		buffers.Put(b)
+	}
+}
+
 // readFile reads a file of at most limit bytes.
 func readFile(name string, limit int64) ([]byte, error) {
+	return readInto(new(buffer), name, limit)
+}
+
+// readInto is readFile into a buffer, which must not be in use.
+func readInto(buf *buffer, name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -139,9 +173,11 @@ func readFile(name string, limit int64) ([]byte, error) {
 	if info.Size() > limit {
 		return nil, fmt.Errorf("%s: larger than %d bytes", name, limit)
 	}
-	data := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, data); err != nil && !errors.Is(err, io.EOF) {
+	data := slices.Grow(buf.bytes[:0], int(info.Size()))[:info.Size()]
+	buf.bytes = data
+	n, err := io.ReadFull(f, data)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return data, nil
+	return data[:n], nil // the file may have become shorter
 }
