@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,8 @@ type store struct {
 	lock *os.File
 	// wrote says that this run added something.
 	wrote atomic.Bool
+	// full is for saying once that the folder cannot keep more.
+	full sync.Once
 }
 
 // get returns the payload kept under kind and key, or false.
@@ -97,7 +100,7 @@ func (s *store) put(kind, key string, payload []byte) {
 	}
 	entry := append([]byte(digest(payload)+"\n"), payload...)
 	if err := writeAtomic(s.file(kind, key), entry, 0o600, false); err != nil {
-		s.logger().Warn("the cache cannot keep a result", "error", err)
+		s.full.Do(func() { s.logger().Warn("the cache cannot keep results", "error", err) })
 		return
 	}
 	s.wrote.Store(true)

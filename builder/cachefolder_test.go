@@ -1,9 +1,11 @@
 package builder
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,7 +183,12 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 		}
 	}
 	for range 2 {
+		var log bytes.Buffer
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 		mustMake(t, p, greetRecords(t), o)
+		if n := strings.Count(log.String(), "WARN"); n != 1 {
+			t.Errorf("%d warnings of one folder: %s", n, log.String())
+		}
 	}
 	err := filepath.WalkDir(o.CacheDir, func(name string, d fs.DirEntry, err error) error {
 		if strings.HasPrefix(d.Name(), temporary) {
