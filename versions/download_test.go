@@ -3,7 +3,6 @@ package versions
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/rpmpack"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/lpbuild/lpbuild/elfinfo"
 )
@@ -92,20 +90,6 @@ func checkRecord(t *testing.T, l *lab, b *elfinfo.Build, locked Locked) {
 	}
 }
 
-func TestSecondRunDownloadsNothing(t *testing.T) {
-	l := newLab(t, "1.9", "1.10")
-	l.download("demo")
-	l.packageRequests()
-	before := l.snapshot()
-	l.download("demo")
-	if n := l.packageRequests(); n != 0 {
-		t.Errorf("%d package requests", n)
-	}
-	if !maps.Equal(before, l.snapshot()) {
-		t.Error("the project changed")
-	}
-}
-
 func TestNewNameNeedsNoDownload(t *testing.T) {
 	l := newLab(t, "1.9")
 	l.download("demo")
@@ -120,35 +104,6 @@ func TestNewNameNeedsNoDownload(t *testing.T) {
 	}
 	if _, err := records[0].Function("hidden"); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestOffline(t *testing.T) {
-	l := newLab(t, "1.9", "1.10")
-	opts := l.options()
-	opts.Offline = true
-	if _, err := Download(ctx, l.request("demo"), opts); !errors.Is(err, ErrOffline) {
-		t.Fatalf("with nothing at hand: %v, want ErrOffline", err)
-	}
-	l.download("demo")
-	l.server.Close()
-	before := l.snapshot()
-	if _, err := Download(ctx, l.request("demo"), opts); err != nil {
-		t.Fatalf("with lock and store: %v", err)
-	}
-	if !maps.Equal(before, l.snapshot()) {
-		t.Error("the project changed")
-	}
-	if _, err := Download(ctx, l.request("demo", "hidden"), opts); err != nil {
-		t.Errorf("a new name, from the store: %v", err)
-	}
-	opts.Store = t.TempDir()
-	if _, err := Download(ctx, l.request("demo"), opts); err != nil {
-		t.Errorf("records are enough where the store is empty: %v", err)
-	}
-	_, err := Download(ctx, l.request("demo", "another"), opts)
-	if !errors.Is(err, ErrOffline) || !strings.Contains(err.Error(), "demo-1.9-1.x86_64") {
-		t.Errorf("a new name without the store: %v, want ErrOffline with the package", err)
 	}
 }
 
@@ -235,36 +190,6 @@ func TestDownloadRefuses(t *testing.T) {
 	}
 }
 
-func TestDamagedStore(t *testing.T) {
-	l := newLab(t, "1.9")
-	lock := l.download("demo")
-	l.packageRequests()
-	store, err := OpenStore(l.store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	records, err := ReadRecords(l.project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lib, err := store.Library(records[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.writeTo(store.rpmPath(lock.Builds[0].RPMSHA256), []byte("damage"))
-	l.writeTo(lib, []byte("damage"))
-	if _, err := store.Library(records[0]); !errors.Is(err, ErrChecksum) {
-		t.Errorf("damaged library: %v, want ErrChecksum", err)
-	}
-	l.download("demo")
-	if n := l.packageRequests(); n != 1 {
-		t.Errorf("%d package requests, want 1", n)
-	}
-	if _, err := store.Library(records[0]); err != nil {
-		t.Errorf("not unpacked anew: %v", err)
-	}
-}
-
 func TestShippedIsShipped(t *testing.T) {
 	l := newLab(t, "1.9", "1.10")
 	l.download("demo")
@@ -347,38 +272,6 @@ func TestOneVersionFails(t *testing.T) {
 	}
 }
 
-func TestLocalRepositories(t *testing.T) {
-	l := newLab(t, "1.9")
-	plain := t.TempDir()
-	for _, name := range []string{"demo-1.9-1.x86_64.rpm", "demo-debuginfo-1.9-1.x86_64.rpm"} {
-		b, err := os.ReadFile(filepath.Join(l.repo, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.writeTo(filepath.Join(plain, "x86_64", name), b)
-	}
-	for _, url := range []string{"file://" + l.repo, l.repo, plain} {
-		req := l.request("hidden")
-		req.ProjectDir = t.TempDir()
-		req.Repositories = []Repository{{Name: "local", URL: url, Keys: []string{filepath.Join(l.project, "keys/lab.asc")}}}
-		opts := l.options()
-		opts.Offline = true
-		if lock, err := Download(ctx, req, opts); err != nil || len(lock.Builds) != 1 {
-			t.Errorf("%s: %+v, %v", url, lock, err)
-		}
-	}
-	// In a folder nothing but the packages' own signatures vouches.
-	l.pkg("demo", "1.9", nil, libraryFiles(compile(t, "1.9"))...)
-	if err := os.RemoveAll(filepath.Join(l.repo, "repodata")); err != nil {
-		t.Fatal(err)
-	}
-	req := l.request()
-	req.Repositories[0].URL = l.repo
-	if _, err := Download(ctx, req, l.options()); !errors.Is(err, ErrSignature) {
-		t.Errorf("unsigned package in a folder: %v, want ErrSignature", err)
-	}
-}
-
 func TestSeveralBuildsOfOneNEVRA(t *testing.T) {
 	l := newLab(t)
 	base, v3 := compile(t, "1.9"), compile(t, "1.9003")
@@ -412,103 +305,6 @@ func TestSeveralBuildsOfOneNEVRA(t *testing.T) {
 	}
 	if dirs[0] != dirs[1] || filepath.Base(dirs[0]) != "lib64" {
 		t.Errorf("library folders %v, want the one with ld.so twice", dirs)
-	}
-}
-
-// Signed anew: another package file, the same build.
-func TestSameBuildInTwoPackages(t *testing.T) {
-	l := newLab(t, "1.9")
-	second := newLab(t, "1.9")
-	req := l.request("demo")
-	req.Repositories = append(req.Repositories, Repository{Name: "second", URL: second.server.URL,
-		Keys: []string{filepath.Join(second.project, "keys/lab.asc")}})
-	lock, err := Download(ctx, req, l.options())
-	if err != nil || len(lock.Builds) != 2 || lock.Builds[0].Record != lock.Builds[1].Record {
-		t.Fatalf("%+v, %v", lock, err)
-	}
-	if records, err := ReadRecords(l.project); err != nil || len(records) != 1 {
-		t.Errorf("%d records, %v", len(records), err)
-	}
-	if fresh, err := NewBuilds(ctx, req, l.options()); err != nil || len(fresh) != 0 {
-		t.Errorf("new builds %v, %v", fresh, err)
-	}
-}
-
-// Whoever reads in the store finds every file there while others fill it.
-func TestOneStoreForManyDownloads(t *testing.T) {
-	l := newLab(t, "1.9")
-	for range 20 {
-		opts := l.options()
-		opts.Store = t.TempDir()
-		var g errgroup.Group
-		for range 6 {
-			req := l.request("demo")
-			req.ProjectDir = t.TempDir()
-			req.Repositories[0].Keys = []string{filepath.Join(l.project, "keys/lab.asc")}
-			g.Go(func() error {
-				lock, err := Download(ctx, req, opts)
-				if err == nil && len(lock.Builds) != 1 {
-					err = fmt.Errorf("%d builds", len(lock.Builds))
-				}
-				return err
-			})
-		}
-		if err := g.Wait(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// Debug symbols that come later are noticed even if no name asks for them.
-func TestDebugSymbolsComeLater(t *testing.T) {
-	l := newLab(t)
-	l.pkg("demo", "1.9", l.key, libraryFiles(compile(t, "1.9"))...)
-	l.index()
-	if lock := l.download("demo"); lock.Builds[0].DebugRPMSHA256 != "" {
-		t.Fatalf("%+v", lock.Builds[0])
-	}
-	l.pkg("demo-debuginfo", "1.9", l.key, debugFiles(compile(t, "1.9"))...)
-	l.index()
-	if lock := l.download("demo"); lock.Builds[0].DebugRPMSHA256 == "" {
-		t.Error("the lock has no debug package")
-	}
-}
-
-// Of several debug packages with the same EVR the one with the build-id counts.
-func TestDebugPackageOfAnotherBuild(t *testing.T) {
-	l := newLab(t)
-	l.pkg("demo", "1.9", l.key, libraryFiles(compile(t, "1.9"))...)
-	l.pkg("demo-debuginfo", "1.9", l.key, debugFiles(compile(t, "1.10"))...)
-	l.index()
-	right := newLab(t)
-	right.pkg("demo-debuginfo", "1.9", right.key, debugFiles(compile(t, "1.9"))...)
-	right.index()
-	req := l.request("hidden")
-	req.Repositories = append(req.Repositories, Repository{Name: "right", URL: right.server.URL,
-		Keys: []string{filepath.Join(right.project, "keys/lab.asc")}})
-	if _, err := Download(ctx, req, l.options()); err != nil {
-		t.Fatal(err)
-	}
-	records, err := ReadRecords(l.project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := records[0].Function("hidden"); err != nil {
-		t.Error(err)
-	}
-}
-
-// A debug file under the right name but of another build is refused by its own
-// build-id.
-func TestDebugFileOfAnotherBuild(t *testing.T) {
-	l := newLab(t)
-	c := compile(t, "1.9")
-	l.pkg("demo", "1.9", l.key, libraryFiles(c)...)
-	c.debug = compile(t, "1.10").debug
-	l.pkg("demo-debuginfo", "1.9", l.key, debugFiles(c)...)
-	l.index()
-	if lock, err := Download(ctx, l.request("hidden"), l.options()); !errors.Is(err, elfinfo.ErrBuildID) || lock != nil {
-		t.Errorf("%v, %v; want ErrBuildID", lock, err)
 	}
 }
 
@@ -557,70 +353,16 @@ func TestPackageUnderAnotherName(t *testing.T) {
 	}
 }
 
-// Without debug symbols a private name is unknown, not absent.
-func TestNoDebugSymbols(t *testing.T) {
-	l := newLab(t)
-	l.pkg("demo", "1.9", l.key, libraryFiles(compile(t, "1.9"))...)
-	l.index()
-	l.download("demo", "hidden")
-	records, err := ReadRecords(l.project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := records[0].Function("demo"); err != nil {
-		t.Error(err)
-	}
-	if _, err := records[0].Function("hidden"); !errors.Is(err, elfinfo.ErrNotRecorded) {
-		t.Errorf("hidden: %v, want ErrNotRecorded", err)
-	}
-	l.pkg("demo-debuginfo", "1.9", l.key, debugFiles(compile(t, "1.9"))...)
-	l.index()
-	l.download("demo", "hidden")
-	if records, err = ReadRecords(l.project); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := records[0].Function("hidden"); err != nil {
-		t.Errorf("debug symbols came later: %v", err)
-	}
-}
+type onStart func(string)
 
-// A type that a live patch declares anew is looked up although the build is known,
-// and what an older lpbuild recorded is recorded again.
-func TestRecordsAreMadeAgain(t *testing.T) {
+func (f onStart) Start(task string, _ int64) Task { f(task); return silent{} }
+
+func TestNoVersions(t *testing.T) {
 	l := newLab(t, "1.9")
-	l.download("demo")
-	req := l.request("demo")
-	req.Types = []string{"struct nothing"}
-	if _, err := Download(ctx, req, l.options()); err != nil {
-		t.Fatal(err)
-	}
-	records, err := ReadRecords(l.project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if found, ok := records[0].TypeNames["struct nothing"]; !ok || len(found) != 0 {
-		t.Errorf("struct nothing: %v, %v", found, ok)
-	}
-	names, err := filepath.Glob(filepath.Join(l.project, "versions", "*.json"))
-	if err != nil || len(names) != 1 {
-		t.Fatalf("%q, %v", names, err)
-	}
-	was, err := os.ReadFile(names[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	facts := fmt.Sprintf("\"facts\": %d,", elfinfo.RecordFacts)
-	if err := os.WriteFile(names[0], []byte(strings.Replace(string(was), facts, "", 1)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadRecords(l.project); !errors.Is(err, elfinfo.ErrNotRecorded) {
-		t.Errorf("a record without the newest facts: %v", err)
-	}
-	if _, err := Download(ctx, req, l.options()); err != nil {
-		t.Fatal(err)
-	}
-	if now, err := os.ReadFile(names[0]); err != nil || string(now) != string(was) {
-		t.Errorf("the record made again differs: %v\n%.300s", err, now)
+	req := l.request()
+	req.Packages = []string{"absent"}
+	if _, err := Download(ctx, req, l.options()); !errors.Is(err, ErrNoVersions) {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -639,30 +381,5 @@ func TestCancelled(t *testing.T) {
 	}
 	if !maps.Equal(was, l.snapshot()) {
 		t.Error("the project changed")
-	}
-}
-
-type onStart func(string)
-
-func (f onStart) Start(task string, _ int64) Task { f(task); return silent{} }
-
-func TestNoVersions(t *testing.T) {
-	l := newLab(t, "1.9")
-	req := l.request()
-	req.Packages = []string{"absent"}
-	if _, err := Download(ctx, req, l.options()); !errors.Is(err, ErrNoVersions) {
-		t.Errorf("error %v", err)
-	}
-}
-
-// What a project no longer wants leaves its lock and its records.
-func TestStaleRecords(t *testing.T) {
-	l := newLab(t, "1.9")
-	l.writeTo(filepath.Join(l.project, RecordsDir, "stale.json"), []byte("{}"))
-	l.writeTo(filepath.Join(l.project, RecordsDir, "README"), []byte("mine"))
-	l.download()
-	entries, err := os.ReadDir(filepath.Join(l.project, RecordsDir))
-	if err != nil || len(entries) != 2 || entries[0].Name() != "README" {
-		t.Errorf("%v, %v", entries, err)
 	}
 }
