@@ -37,10 +37,11 @@ type PackageOptions struct {
 
 // distPackage is what package dist is to write.
 func (p *Project) distPackage(opts PackageOptions) (dist.Package, error) {
-	records, err := p.records()
+	read, err := p.brief()
 	if err != nil {
 		return dist.Package{}, err
 	}
+	records := read.Builds
 	out := dist.Package{
 		Name: p.Name, Version: p.Version, Release: opts.Release,
 		Summary: p.Summary, License: p.License, URL: p.URL, Description: p.Config.Description,

@@ -171,10 +171,11 @@ func removeShards(dir string) error {
 // joinShards returns the containers of all shards, and checks that they cover
 // the project's builds.
 func (p *Project) joinShards(manifests []*shardManifest) (files []string, err error) {
-	records, err := p.records()
+	read, err := p.brief()
 	if err != nil {
 		return nil, err
 	}
+	records := read.Builds
 	concern := p.NewConcern(records)
 	missing, concerned := map[buildKey]string{}, map[buildKey]bool{}
 	for _, patch := range p.Patches {

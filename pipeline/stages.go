@@ -124,6 +124,16 @@ func (p *Project) records() ([]*elfinfo.Build, error) {
 	return builds, noRecords(err)
 }
 
+// brief are the version records without their symbols, which are nearly all of
+// them; ErrNoRecords is wrapped if there are none.
+func (p *Project) brief() (*versions.Records, error) {
+	read, err := versions.OpenRecords(p.Dir)
+	if err == nil && len(read.Builds) == 0 {
+		err = fs.ErrNotExist
+	}
+	return read, noRecords(err)
+}
+
 func noRecords(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrNoRecords, err)
@@ -172,12 +182,9 @@ func (p *Project) each(ctx context.Context, stage string, build buildFunc, opts 
 	if len(p.Patches) == 0 {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(p.Dir, PatchesDir), ErrNoPatch)
 	}
-	read, err := versions.OpenRecords(p.Dir)
-	if err == nil && len(read.Builds) == 0 {
-		err = fs.ErrNotExist
-	}
+	read, err := p.brief()
 	if err != nil {
-		return nil, noRecords(err)
+		return nil, err
 	}
 	records := read.Builds
 	concern := p.NewConcern(records)
