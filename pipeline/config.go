@@ -87,6 +87,9 @@ func ParseConfig(file string, src []byte) (*Config, error) {
 	if err := yaml.Unmarshal(src, &doc); err != nil {
 		return nil, configErrors(file, err)
 	}
+	if expandedSize(&doc, make(map[*yaml.Node]int)) > maxExpanded {
+		return nil, &ConfigError{File: file, Text: fmt.Sprintf("larger than %d bytes with its aliases (*) written out", maxExpanded)}
+	}
 	var c Config
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	dec.KnownFields(true)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
-	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -103,11 +102,13 @@ var (
 var sourceExtensions = []string{".c", ".cc", ".cpp", ".cxx"}
 
 func (c *Config) validatePatches(k *checker) {
+	known := make(map[string]bool, len(c.Patches))
 	for i, p := range c.Patches {
 		k.match(nameShape, p.Name, "patches", i)
-		if slices.ContainsFunc(c.Patches[:i], func(q PatchConfig) bool { return q.Name == p.Name }) {
+		if known[p.Name] {
 			k.add(fmt.Sprintf("patches: %s stands there twice", p.Name), "patches", i)
 		}
+		known[p.Name] = true
 		for j, s := range p.Sources {
 			if !sourceShape.MatchString(s) || filepath.Base(s) != s {
 				k.add(fmt.Sprintf("sources: %q is not the name of a C or C++ file in the folder", s), "patches", i, "sources", j)
