@@ -24,15 +24,15 @@ const (
 // they stay.
 type Rule struct {
 	// Name is in lower case with hyphens.
-	Name     string
-	Severity Severity
+	Name     string   `json:"check"`
+	Severity Severity `json:"severity"`
 	// Text is what must be true, in one line.
-	Text string
+	Text string `json:"text"`
 	// Why says what goes wrong otherwise, and what to do: some lines.
-	Why string
+	Why string `json:"why"`
 	// Waive says when waiving the check is right; "" means never, and a project
 	// that tries is refused.
-	Waive string
+	Waive string `json:"waive,omitempty"`
 }
 
 // Rules is the table of all checks.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -29,9 +30,9 @@ func checkCommand() *urfave.Command {
 					return err
 				}
 				if name == "" {
-					return listRules(c.App.Writer)
+					return listRules(c)
 				}
-				return explain(c.App.Writer, name)
+				return explain(c, name)
 			}
 			return withProject(c, c.Args().Slice(), func(s *session) error {
 				return s.report(s.project.Check(c.Context, s.options))
@@ -40,12 +41,15 @@ func checkCommand() *urfave.Command {
 	}
 }
 
-func listRules(w io.Writer) error {
+func listRules(c *urfave.Context) error {
+	if c.Bool("json") {
+		return encodeRules(c.App.Writer, builder.Rules()...)
+	}
 	var lines [][]string
 	for _, r := range builder.Rules() {
 		lines = append(lines, []string{r.Name, string(r.Severity), yesNo(r.Waive != ""), r.Text})
 	}
-	return cli.WriteTable(w, []string{"CHECK", "SEVERITY", "WAIVABLE", "WHAT MUST BE TRUE"}, lines)
+	return cli.WriteTable(c.App.Writer, []string{"CHECK", "SEVERITY", "WAIVABLE", "WHAT MUST BE TRUE"}, lines)
 }
 
 func yesNo(b bool) string {
@@ -55,13 +59,27 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-func explain(w io.Writer, name string) error {
+func explain(c *urfave.Context, name string) error {
 	r, ok := builder.FindRule(name)
 	if !ok {
 		return cli.Usagef("no check is named %q; lpbuild check --list lists them", name)
 	}
-	_, err := fmt.Fprintf(w, "%s (%s)\n\nWhat must be true: %s.\n\n%s\n\n%s\n", r.Name, r.Severity, r.Text, r.Why, waiving(r))
+	if c.Bool("json") {
+		return encodeRules(c.App.Writer, r)
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%s (%s)\n\nWhat must be true: %s.\n\n%s\n\n%s\n", r.Name, r.Severity, r.Text, r.Why, waiving(r))
 	return err
+}
+
+// encodeRules writes rules as JSON, one a line.
+func encodeRules(w io.Writer, rules ...builder.Rule) error {
+	enc := json.NewEncoder(w)
+	for _, r := range rules {
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // waiving says when a project may waive a check, and how.

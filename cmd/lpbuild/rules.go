@@ -63,7 +63,7 @@ var rules = []cli.Rule{
 	{Err: builder.ErrConflict, Code: cli.NotLivepatchable},
 	{Err: builder.ErrReplacement, Code: cli.Usage},
 	{Err: builder.ErrCacheInUse, Code: cli.Unexpected, Hint: "nothing was removed; do it when no lpbuild runs"},
-	{Err: pipeline.ErrShards, Code: cli.BuildIDMismatch},
+	{Err: pipeline.ErrShards, Code: cli.BuildIDMismatch, Hint: "make every part with lpbuild make --shard I/N from the same project, and gather what their build/ hold"},
 	{Err: pipeline.ErrNotMade, Code: cli.NotFound, Hint: "run lpbuild make"},
 	{Err: pipeline.ErrContainer, Code: cli.BuildIDMismatch, Hint: "run lpbuild make again: what is in build/ is not what this project makes"},
 	{Err: pipeline.ErrPackage, Code: cli.Usage},
