@@ -39,7 +39,8 @@ type Options struct {
 	SetRoot string
 	// Getenv reads the environment (default: os.Getenv).
 	Getenv func(string) string
-	// Pause is how long to wait before busy processes are tried again (default: 200 ms).
+	// Pause is how long to wait before busy processes are tried again (default: 200 ms),
+	// and half of how long the next time.
 	Pause time.Duration
 }
 

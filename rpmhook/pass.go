@@ -11,7 +11,7 @@ import (
 )
 
 // maxPasses bounds how often the processes are gone through.
-const maxPasses = 3
+const maxPasses = 5
 
 // A target is one library in one process.
 type target struct {
@@ -48,7 +48,8 @@ func (p *pass) settle(ctx context.Context, act func() ([]injector.Result, error)
 	return nil
 }
 
-// wait pauses if a process is busy. It reports whether there is time left.
+// wait pauses if a process is busy, twice as long each time: on a machine under
+// load, threads wait long for a processor. It reports whether there is time left.
 func (p *pass) wait(ctx context.Context) bool {
 	busy := false
 	for _, r := range p.found {
@@ -58,6 +59,7 @@ func (p *pass) wait(ctx context.Context) bool {
 		return ctx.Err() == nil
 	}
 	timer := time.NewTimer(p.pause)
+	p.pause *= 2
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
