@@ -33,7 +33,7 @@ func TestCrewKeepsThreadsThatHoldNothing(t *testing.T) {
 		}
 		return tid
 	}
-	first := on(func(tr *tracer) error { return tr.stopAll(time.Now().Add(time.Second), nil) })
+	first := on(func(tr *tracer) error { return tr.stopAll(time.Now().Add(10*time.Second), nil) })
 	if tid := on(func(*tracer) error { return unix.PtraceSeize(tg.pid) }); tid != first {
 		t.Errorf("thread %d traces the second time, %d did the first time", tid, first)
 	}

@@ -114,16 +114,16 @@ func TestFrozen(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(tg.pid)), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			in, restoring := New(Options{Timeout: DefaultTimeout}), New(Options{Restore: true})
+			hasty, in, restoring := New(Options{Timeout: DefaultTimeout}), New(Options{}), New(Options{Restore: true})
 			z.set(t, group, true)
-			tg.whileFrozen(t, "apply", Busy, func() ([]Result, error) { return in.Apply(background(), only(tg.pid), set) })
+			tg.whileFrozen(t, "apply", Busy, func() ([]Result, error) { return hasty.Apply(background(), only(tg.pid), set) })
 			z.set(t, group, false)
 			tg.says(old)
 			rs, err := in.Apply(background(), only(tg.pid), set)
 			tg.became(Applied, rs, err)
 			tg.says(v2)
 			z.set(t, group, true)
-			tg.whileFrozen(t, "replace", Busy, func() ([]Result, error) { return in.Replace(background(), only(tg.pid), other) })
+			tg.whileFrozen(t, "replace", Busy, func() ([]Result, error) { return hasty.Replace(background(), only(tg.pid), other) })
 			tg.whileFrozen(t, "revert", Reverted, func() ([]Result, error) { return in.Revert(background(), only(tg.pid), nil) })
 			z.set(t, group, false)
 			tg.says(old)
@@ -148,5 +148,5 @@ func (tg *target) whileFrozen(t *testing.T, what string, want Word, do func() ([
 	rs, err := do()
 	tg.became(want, rs, err)
 	t.Logf("%s: %s %s after %v, held for %v", what, rs[0].Word, rs[0].Reason, time.Since(start), rs[0].Stopped)
-	tg.letGoIn(start, 6*time.Second, rs)
+	tg.letGoIn(start, 15*time.Second, rs)
 }

@@ -37,7 +37,7 @@ func TestStoppedMeansSharersToo(t *testing.T) {
 	shared := 0
 	for range rounds(300, 5000) {
 		err := trace(p, func(tr *tracer) error {
-			if err := tr.stopAll(time.Now().Add(time.Second), nil); err != nil {
+			if err := tr.stopAll(time.Now().Add(10*time.Second), nil); err != nil {
 				return err
 			}
 			for _, pid := range sharersOf(t, tg.pid) {

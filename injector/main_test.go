@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	defaultTimeout = time.Second
+	defaultTimeout = 5 * time.Second
 	code := m.Run()
 	_ = os.RemoveAll(compiled)
 	os.Exit(code)

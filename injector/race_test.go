@@ -92,7 +92,7 @@ func TestNoOtherTracerBetweenTries(t *testing.T) {
 		if err := j.claim(tr); err != nil {
 			return err
 		}
-		if err := tr.stopAll(time.Now().Add(time.Second), nil); err != nil {
+		if err := tr.stopAll(time.Now().Add(10*time.Second), nil); err != nil {
 			return err
 		}
 		if err := tr.letRun(); err != nil {

@@ -44,9 +44,13 @@ func TestThreadsThatDoNotStop(t *testing.T) {
 		t.Run(c.mode, func(t *testing.T) {
 			tg := f.startCase(t, "stuck.c", c.mode, c.path)
 			thread := tg.other(c.state)
+			var opts Options
+			if c.busy {
+				opts.Timeout = DefaultTimeout // it is waited for all the time
+			}
 			for i := range 4 {
 				start := time.Now()
-				rs, err := New(Options{Timeout: DefaultTimeout}).Apply(background(), only(tg.pid), set)
+				rs, err := New(opts).Apply(background(), only(tg.pid), set)
 				if err != nil || rs[0].Word != Applied && (!c.busy || rs[0].Word != Busy) {
 					t.Fatalf("%+v, %v", rs, err)
 				}
@@ -68,7 +72,7 @@ func TestThreadsThatDoNotStop(t *testing.T) {
 			if line := <-tg.lines; line != "1 0" {
 				t.Errorf("the thread got %q", line)
 			}
-			rs, err := New(Options{Timeout: DefaultTimeout}).Apply(background(), only(tg.pid), set)
+			rs, err := New(Options{}).Apply(background(), only(tg.pid), set)
 			tg.became(Applied, rs, err)
 			tg.says(v2)
 			tg.ends()
