@@ -55,13 +55,14 @@ func newBrowser(t *testing.T) *browser {
 		}
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	home := browserHome(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	fromUs, to := pipe(t)
 	from, toUs := pipe(t)
 	// As root there is no sandbox; the page is ours.
 	cmd := exec.CommandContext(ctx, name, "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--no-first-run", "--hide-scrollbars=false", "--user-data-dir="+t.TempDir(), "about:blank")
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+		"--no-first-run", "--hide-scrollbars=false", "--user-data-dir="+home, "about:blank")
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home, "XDG_CONFIG_HOME="+home)
 	cmd.ExtraFiles = []*os.File{fromUs, toUs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -76,6 +77,7 @@ func newBrowser(t *testing.T) *browser {
 	t.Cleanup(func() {
 		cancel()
 		cmd.Wait()
+		from.Close() // should a child that escaped hold the other end
 		<-read
 	})
 	var target struct{ TargetID string }
@@ -87,6 +89,28 @@ func newBrowser(t *testing.T) *browser {
 		b.do(domain+".enable", nil, nil)
 	}
 	return b
+}
+
+// browserHome is a folder for all that the browser writes. Its children are
+// killed with it, but nobody waits for their ends: what one still writes while
+// the folder is removed is removed as well.
+func browserHome(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lpbuild-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for end := time.Now().Add(30 * time.Second); ; {
+			if err := os.RemoveAll(dir); err == nil {
+				return
+			} else if time.Now().After(end) {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	return dir
 }
 
 func pipe(t *testing.T) (r, w *os.File) {
