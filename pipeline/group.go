@@ -89,11 +89,6 @@ func (g *Groups) Name(b *elfinfo.Build) string {
 	return ""
 }
 
-// String is "8 builds, 3 groups".
-func (g *Groups) String() string {
-	return count(len(g.of), "build") + ", " + count(len(g.list), "group")
-}
-
 // count is "1 build", "2 builds".
 func count(n int, what string) string {
 	if n != 1 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	urfave "github.com/urfave/cli/v2"
@@ -65,16 +66,27 @@ func (s *session) report(r *pipeline.Report, err error) error {
 	return r.Err()
 }
 
-// warn prints the warnings of rows, each once.
+// warn prints the warnings of rows, each once for a live patch, with the builds
+// that it is about.
 func (s *session) warn(rows []pipeline.Row) {
-	warned := make(map[string]bool)
+	type warning struct{ patch, text string }
+	var order []warning
+	builds := make(map[warning][]string)
 	for _, row := range rows {
-		for _, w := range row.Warnings {
-			if !warned[w] {
-				cli.Warning(s.App.ErrWriter, w)
-				warned[w] = true
+		for _, text := range row.Warnings {
+			w := warning{row.Patch, text}
+			if builds[w] == nil {
+				order = append(order, w)
 			}
+			builds[w] = append(builds[w], row.NEVRA)
 		}
+	}
+	for _, w := range order {
+		of := builds[w][0]
+		if n := len(builds[w]) - 1; n > 0 {
+			of += fmt.Sprintf(" and %d more", n)
+		}
+		cli.Warning(s.App.ErrWriter, fmt.Sprintf("%s: %s: %s", w.patch, of, w.text))
 	}
 }
 

@@ -15,42 +15,52 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// vendor is who signs the repository of a script.
-type vendor struct{ keys map[string]*openpgp.Entity }
+// vendor is the name under which a script has the keys of its repository's
+// vendor: scripts run side by side.
+type vendor struct{}
+
+// signer is the key of a name.
+func signer(ts *testscript.TestScript, name string) *openpgp.Entity {
+	e := ts.Value(vendor{}).(map[string]*openpgp.Entity)[name]
+	if e == nil {
+		ts.Fatalf("no key %s", name)
+	}
+	return e
+}
 
 // TestTrust runs the scripts of testdata/trust, which need a repository.
 func TestTrust(t *testing.T) {
 	requireTool(t, "createrepo_c")
 	requireTool(t, "gcc")
-	v := &vendor{keys: make(map[string]*openpgp.Entity)}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "trust"),
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("TMPDIR", env.WorkDir)
+			env.Values[vendor{}] = make(map[string]*openpgp.Entity)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exitcode": exitCode, "key": v.key, "package": v.pkg, "index": v.index,
+			"exitcode": exitCode, "key": newKey, "package": newPackage, "index": index,
 		},
 	})
 }
 
-// key is "key NAME": it sets $NAME to the fingerprint of a new key and writes
+// newKey is "key NAME": it sets $NAME to the fingerprint of a new key and writes
 // the public key to the file NAME.
-func (v *vendor) key(ts *testscript.TestScript, _ bool, args []string) {
+func newKey(ts *testscript.TestScript, _ bool, args []string) {
 	e, err := openpgp.NewEntity(args[0], "", args[0]+"@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
 	ts.Check(err)
 	var b bytes.Buffer
 	ts.Check(e.Serialize(&b))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o644))
 	ts.Setenv(args[0], fmt.Sprintf("%X", e.PrimaryKey.Fingerprint))
-	v.keys[args[0]] = e
+	ts.Value(vendor{}).(map[string]*openpgp.Entity)[args[0]] = e
 }
 
-// pkg is "package FILE VERSION LIBRARY KEY": it writes the RPM FILE.
-func (v *vendor) pkg(ts *testscript.TestScript, _ bool, args []string) {
+// newPackage is "package FILE VERSION LIBRARY KEY": it writes the RPM FILE.
+func newPackage(ts *testscript.TestScript, _ bool, args []string) {
 	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: "demo", Version: args[1], Release: "1", Arch: "x86_64",
 		Epoch: rpmpack.NoEpoch, Compressor: "zstd", BuildTime: time.Unix(1714521600, 0)})
 	ts.Check(err)
@@ -59,7 +69,7 @@ func (v *vendor) pkg(ts *testscript.TestScript, _ bool, args []string) {
 	r.AddFile(rpmpack.RPMFile{Name: "/lib64/libdemo.so.1", Mode: 0o755, Body: lib})
 	r.SetPGPSigner(func(data []byte) ([]byte, error) {
 		var b bytes.Buffer
-		err := openpgp.DetachSign(&b, v.keys[args[3]], bytes.NewReader(data), nil)
+		err := openpgp.DetachSign(&b, signer(ts, args[3]), bytes.NewReader(data), nil)
 		return b.Bytes(), err
 	})
 	var b bytes.Buffer
@@ -69,7 +79,7 @@ func (v *vendor) pkg(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // index is "index FOLDER REVISION KEY": it makes and signs the metadata.
-func (v *vendor) index(ts *testscript.TestScript, _ bool, args []string) {
+func index(ts *testscript.TestScript, _ bool, args []string) {
 	out, err := exec.Command("createrepo_c", "--quiet", "--no-database", "--set-timestamp-to-revision", "--revision", args[1], ts.MkAbs(args[0])).CombinedOutput()
 	if err != nil {
 		ts.Fatalf("createrepo_c: %v\n%s", err, out)
@@ -78,6 +88,6 @@ func (v *vendor) index(ts *testscript.TestScript, _ bool, args []string) {
 	md, err := os.ReadFile(name)
 	ts.Check(err)
 	var sig bytes.Buffer
-	ts.Check(openpgp.ArmoredDetachSign(&sig, v.keys[args[2]], bytes.NewReader(md), nil))
+	ts.Check(openpgp.ArmoredDetachSign(&sig, signer(ts, args[2]), bytes.NewReader(md), nil))
 	ts.Check(os.WriteFile(name+".asc", sig.Bytes(), 0o644))
 }
