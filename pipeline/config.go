@@ -138,7 +138,7 @@ func (c *Config) validate(k checker) error {
 	}
 	for i, server := range c.Debuginfod {
 		if !isServer(server) {
-			k.add("debuginfod: not the http or https URL of a server without a user, nor "+versions.DebuginfodURLs, "debuginfod", i)
+			k.add("debuginfod: not the https URL of a server without a user (http only on this machine: nothing signs what it says), nor "+versions.DebuginfodURLs, "debuginfod", i)
 		}
 	}
 	if len(c.Libraries) == 0 {

@@ -51,5 +51,5 @@ func isServer(item string) bool {
 		return true
 	}
 	u, err := url.Parse(item)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && versions.PrivateServer(u)
 }

@@ -35,6 +35,7 @@ func TestPackageErrors(t *testing.T) {
 		"package: one\ndebug_package: [a b]\n": `f:5: debug_package: "a b" is not allowed there`,
 		"package: {one: two}\n":                "f:4: ",
 		"package: a\ndebuginfod: [ftp://a]\n":  "f:5: debuginfod: ",
+		"package: a\ndebuginfod: [http://a]\n": "f:5: debuginfod: not the https URL",
 		"package: a\ndebuginfod: [$HOME]\n":    "f:5: debuginfod: ",
 		"package: a\ndebuginfod:\n- https://user:s3cret@a\n": "f:6: debuginfod: ",
 	} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -72,10 +73,21 @@ func (d *downloader) newServers() error {
 	return nil
 }
 
+// PrivateServer reports whether nobody on the way can change what the debuginfod
+// server at u says, which nothing signs: it has TLS, or is on this machine.
+// Else a function could be found where another one is.
+func PrivateServer(u *url.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 func (d *downloader) newServer(raw string) (*debugServer, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("debuginfod: not the http or https URL of a server (not shown: it may hold a password)")
+	}
+	if !PrivateServer(u) {
+		return nil, fmt.Errorf("debuginfod: %s: only over https: nothing signs what it says", u.Host)
 	}
 	repo, err := rpmmd.Open(rpmmd.Source{Name: "debuginfod " + u.Host, URL: raw}, rpmmd.Options{
 		Offline: d.opts.Offline, Network: d.opts.network, Log: d.opts.Log,

@@ -344,3 +344,18 @@ func TestDebuginfodStoreIsNotTrusted(t *testing.T) {
 		t.Errorf("known %+v", knows(records[0]))
 	}
 }
+
+// TestServerOfAnybody: what nobody signs must not come over a line that anybody
+// can write to.
+func TestServerOfAnybody(t *testing.T) {
+	for raw, ok := range map[string]bool{
+		"https://debuginfod.example.org": true, "http://127.0.0.1:8002": true, "http://[::1]:8002": true, "http://localhost": true,
+		"http://debuginfod.example.org": false, "http://127.0.0.1.example.org": false, "http://10.0.0.1": false,
+	} {
+		t.Setenv("DEBUGINFOD_URLS", raw)
+		d := &downloader{req: Request{Debuginfod: []string{DebuginfodURLs}}, store: &Store{dir: t.TempDir()}}
+		if err := d.newServers(); (err == nil) != ok {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+}
