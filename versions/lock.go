@@ -142,17 +142,36 @@ func decodeLock(data []byte) (*Lock, error) {
 	if err := dec.Decode(lock); err != nil {
 		return nil, err
 	}
-	for _, p := range lock.Repositories {
-		if err := p.check(); err != nil {
-			return nil, err
-		}
-	}
-	for _, b := range lock.Builds {
-		if err := b.check(); err != nil {
-			return nil, err
-		}
+	if err := lock.check(); err != nil {
+		return nil, err
 	}
 	return lock, nil
+}
+
+// check refuses what this program would not have written.
+func (l *Lock) check() error {
+	pinned := make(map[string]bool)
+	for _, p := range l.Repositories {
+		if err := p.check(); err != nil {
+			return err
+		}
+		if pinned[p.Name] {
+			return fmt.Errorf("repository %s is pinned twice", p.Name)
+		}
+		pinned[p.Name] = true
+	}
+	recorded := make(map[string]Locked)
+	for _, b := range l.Builds {
+		if err := b.check(); err != nil {
+			return err
+		}
+		first, known := recorded[b.Record]
+		if known && (first.BuildID != b.BuildID || first.Soname != b.Soname) {
+			return fmt.Errorf("%s: its record %s is that of %s, which has another build-id", b.NEVRA, b.Record, first.NEVRA)
+		}
+		recorded[b.Record] = b
+	}
+	return nil
 }
 
 // check refuses what would lead out of the project or the store.

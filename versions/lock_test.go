@@ -21,6 +21,10 @@ func TestDecodeLock(t *testing.T) {
 	for _, tt := range []struct{ name, from, to string }{
 		{"pin that is no fingerprint", `"builds":[`, `"repositories":[{"name":"lab","keys":["00FF"]}],"builds":[`},
 		{"signer in lower case", `"builds":[`, `"repositories":[{"name":"lab","keys":[],"signed_by":"` + strings.Repeat("ab", 20) + `"}],"builds":[`},
+		{"two pins of one name", `"builds":[`, `"repositories":[{"name":"lab","keys":[]},{"name":"lab","keys":[]}],"builds":[`},
+		{"one record of two builds", `"record":"demo.json"}`, `"record":"demo.json"},{"nevra":"demo-1:2-1.x86_64",
+"rpm_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","soname":"libdemo.so.1","build_id":"00fe",
+"build_time":"2024-05-01T00:00:00Z","record":"demo.json"}`},
 		{"newer format", `"format":1`, `"format":2`},
 		{"no format", `"format":1,`, ``},
 		{"unknown field", `"format":1`, `"format":1,"future":true`},
