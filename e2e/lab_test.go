@@ -304,15 +304,11 @@ func oneLine(stderr, kind, pattern string) string {
 	return ""
 }
 
-// snapshot describes every file of the project but those of the cache of
-// make, which holds whole files or none.
+// snapshot describes every file of the project.
 func (l *lab) snapshot() map[string]string {
 	l.t.Helper()
 	files := make(map[string]string)
 	l.walk(l.project, func(name string, d fs.DirEntry) {
-		if strings.HasPrefix(name, "build/.cache/") {
-			return
-		}
 		files[name] = fmt.Sprintf("%v %x", d.Type(), sha256.Sum256(readFile(l.t, filepath.Join(l.project, name))))
 	})
 	return files
