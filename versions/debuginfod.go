@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -77,8 +77,8 @@ func (d *downloader) newServers() error {
 // server at u says, which nothing signs: it has TLS, or is on this machine.
 // Else a function could be found where another one is.
 func PrivateServer(u *url.URL) bool {
-	ip := net.ParseIP(u.Hostname())
-	return u.Scheme == "https" || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (d *downloader) newServer(raw string) (*debugServer, error) {
