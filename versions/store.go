@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -189,12 +190,13 @@ func (m *manifest) has(name string) bool {
 
 // tree returns the folder with the unpacked files of a package: all that want
 // chooses, and the paths of need. One that is there already is used if it has
-// what is needed and all its files are there.
+// what is needed, all its files are there, and those of need, or all if nothing
+// is in need, have the digests of when they were unpacked.
 //
 // Precondition: the package is verified.
 func (s *Store) tree(ctx context.Context, k kind, p *rpmfile.Package, sum string, want func(*rpmfile.File) bool, need []string) (string, error) {
 	dir := filepath.Join(s.dir, string(k), sum)
-	if old, err := readTree(dir); err == nil && hasAll(old, need) {
+	if old, err := readTree(dir); err == nil && hasAll(old, need) && old.intact(dir, need) {
 		return filepath.Join(dir, "root"), nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -206,7 +208,7 @@ func (s *Store) tree(ctx context.Context, k kind, p *rpmfile.Package, sum string
 	}
 	defer lock.Close()
 	old, err := readTree(dir)
-	if err == nil && hasAll(old, need) { // somebody else's work while we waited
+	if err == nil && hasAll(old, need) && old.intact(dir, need) { // somebody else's work while we waited
 		return filepath.Join(dir, "root"), nil
 	}
 	keep := func(f *rpmfile.File) bool {
@@ -230,6 +232,37 @@ func hasAll(m *manifest, need []string) bool {
 		}
 	}
 	return true
+}
+
+// intact says whether the files of those names, all if there are none, still
+// have their content.
+func (m *manifest) intact(dir string, names []string) bool {
+	wanted := make(map[string]bool)
+	for _, n := range names {
+		wanted[m.real(n)] = true
+	}
+	for _, f := range m.Files {
+		if f.SHA256 == "" || len(names) > 0 && !wanted[f.Path] {
+			continue
+		}
+		if sum, err := sumFile(filepath.Join(dir, "root", filepath.FromSlash(path.Clean("/"+f.Path)))); err != nil || sum != f.SHA256 {
+			return false
+		}
+		delete(wanted, f.Path)
+	}
+	return len(wanted) == 0
+}
+
+// real follows the links of the tree from a name to a file's.
+func (m *manifest) real(name string) string {
+	for range m.Files {
+		i := slices.IndexFunc(m.Files, func(f rpmfile.Extracted) bool { return f.Path == name && f.Link != "" })
+		if i < 0 {
+			break
+		}
+		name = path.Join(path.Dir(name), m.Files[i].Link)
+	}
+	return name
 }
 
 // lockTree lets one writer at a time, of this process or another, at a tree.

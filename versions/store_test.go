@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -51,6 +52,39 @@ func TestDamagedStore(t *testing.T) {
 	}
 	if _, err := store.Library(records[0]); err != nil {
 		t.Errorf("not unpacked anew: %v", err)
+	}
+}
+
+// TestStoreThatRotted: a file of the right size and other content, as a crash or
+// a disk leaves it, gets into no record.
+func TestStoreThatRotted(t *testing.T) {
+	l := newLab(t, "1.9")
+	l.download("demo")
+	records, err := ReadRecords(l.project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := OpenStore(l.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib, err := store.Library(records[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(lib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	l.writeTo(lib, data)
+	if err := errors.Join(os.Remove(filepath.Join(l.project, LockFile)), os.RemoveAll(filepath.Join(l.project, RecordsDir))); err != nil {
+		t.Fatal(err)
+	}
+	l.download("demo")
+	again, err := ReadRecords(l.project)
+	if err != nil || again[0].LibrarySHA256 != records[0].LibrarySHA256 {
+		t.Errorf("recorded from a damaged file: %v", err)
 	}
 }
 
