@@ -152,9 +152,21 @@ func (p *Project) containers() (map[buildKey][]string, error) {
 		if c.Info == nil || c.Info.Set != p.Name || c.Info.SetVersion != p.Version {
 			continue
 		}
-		built[buildKey{elfinfo.BuildID(c.Info.BuildID), c.Info.Soname}] = strings.Split(c.Info.Patch, ",")
+		built[buildKey{elfinfo.BuildID(c.Info.BuildID), c.Info.Soname}] = patchNames(c.Info)
 	}
 	return built, nil
+}
+
+// patchNames are the live patches in a container.
+func patchNames(info *livepatch.Info) []string {
+	if len(info.Patches) == 0 {
+		return strings.Split(info.Patch, ",")
+	}
+	names := make([]string, len(info.Patches))
+	for i, p := range info.Patches {
+		names[i] = p.Name
+	}
+	return names
 }
 
 // noContainer says that a file is none that lpctl would apply, or is gone: make
