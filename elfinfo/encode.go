@@ -102,6 +102,20 @@ func DecodeSymbols(data []byte, wanted func(name string) bool) (symbols, imports
 
 // decodeText decodes a record's JSON, strictly.
 func decodeText(data []byte) (*Build, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	b := new(Build)
+	err := dec.Decode(b)
+	if err == nil {
+		if err := checkFormat(b.Format, b.Facts); err != nil {
+			return nil, err
+		}
+		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("version record: %w: something follows the record", ErrFormat)
+		}
+		return b, nil
+	}
+	// A record of another format has other fields: that is what to say of it.
 	var head struct {
 		Format int `json:"format"`
 		Facts  int `json:"facts"`
@@ -109,24 +123,23 @@ func decodeText(data []byte) (*Build, error) {
 	if err := json.Unmarshal(data, &head); err != nil {
 		return nil, fmt.Errorf("version record: %w: %w", ErrFormat, err)
 	}
+	if err := checkFormat(head.Format, head.Facts); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("version record: %w: %w", ErrFormat, err)
+}
+
+// checkFormat says whether this program reads such records.
+func checkFormat(format, facts int) error {
 	switch {
-	case head.Format != RecordFormat:
-		return nil, fmt.Errorf("version record: %w: record format %d, this program reads %d", ErrFormat, head.Format, RecordFormat)
-	case head.Facts > RecordFacts:
-		return nil, fmt.Errorf("version record: %w: facts %d, this program knows %d", ErrFormat, head.Facts, RecordFacts)
-	case head.Facts < RecordFacts:
-		return nil, fmt.Errorf("version record: %w: it was made by an older lpbuild, run \"lpbuild download\" again", ErrNotRecorded)
+	case format != RecordFormat:
+		return fmt.Errorf("version record: %w: record format %d, this program reads %d", ErrFormat, format, RecordFormat)
+	case facts > RecordFacts:
+		return fmt.Errorf("version record: %w: facts %d, this program knows %d", ErrFormat, facts, RecordFacts)
+	case facts < RecordFacts:
+		return fmt.Errorf("version record: %w: it was made by an older lpbuild, run \"lpbuild download\" again", ErrNotRecorded)
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	b := new(Build)
-	if err := dec.Decode(b); err != nil {
-		return nil, fmt.Errorf("version record: %w: %w", ErrFormat, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("version record: %w: something follows the record", ErrFormat)
-	}
-	return b, nil
+	return nil
 }
 
 // check holds a record against what the rest of the program relies on. Names

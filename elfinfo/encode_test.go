@@ -69,7 +69,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{name: "nothing", data: nil, text: "unexpected end"},
 		{name: "half", data: good[:len(good)/2], text: "unexpected"},
-		{name: "two records", data: append(bytes.Clone(good), good...), text: "after top-level value"},
+		{name: "two records", data: append(bytes.Clone(good), good...), text: "something follows the record"},
 		{name: "newer format", data: set("format", 2), text: "record format 2, this program reads 1"},
 		{name: "no format", data: edit(func(m map[string]any) { delete(m, "format") }), text: "record format 0"},
 		{name: "newer facts", data: set("facts", RecordFacts+1), text: "this program knows"},
