@@ -28,7 +28,7 @@ func changelog(p *rpmfile.Package) (*elfinfo.Changelog, error) {
 		if len(c.Mentions) == elfinfo.MaxChangelogMentions {
 			continue
 		}
-		for _, m := range mentions(e.Text[:min(len(e.Text), maxEntryText)]) {
+		for _, m := range mentions(whole(e.Text, maxEntryText)) {
 			m.Entry, m.Time, m.Title = i, e.Time, cut(printable(e.Title))
 			c.Mentions = append(c.Mentions, m)
 		}
@@ -38,6 +38,15 @@ func changelog(p *rpmfile.Package) (*elfinfo.Changelog, error) {
 		c.Newest, c.Oldest = entries[0].Time, entries[len(entries)-1].Time
 	}
 	return c, nil
+}
+
+// whole is a text of at most limit bytes that ends with a whole line: half a
+// name would be that of another CVE, half a sentence could say the opposite.
+func whole(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return text[:strings.LastIndexByte(text[:limit], '\n')+1]
 }
 
 // mark tells entries apart. Blanks do not count: tools that carry changelogs
@@ -153,7 +162,7 @@ var (
 	takenOver = regexp.MustCompile(`(?i)\bupstreamed\b|` +
 		`\b(?:fixed|merged|included|applied|contained|integrated|incorporated|already) ` +
 		`(?:in |by |into )?(?:the )?(?:new |latest |this )?(?:upstream|release|version|update)\b`)
-	denial = regexp.MustCompile(`(?i)\b(?:revert(?:s|ed|ing)?|back(?:s|ed|ing)? out|roll(?:s|ed|ing)? ?back|undo(?:es|ne|ing)?|` +
+	denial = regexp.MustCompile(`(?i)\b(?:revert(?:s|ed|ing)?|back(?:s|ed|ing)? out|roll(?:s|ed|ing)? back|undo(?:es|ne|ing)?|` +
 		`withdr(?:aw|ew)[a-z]*|reintroduc(?:e|es|ed|ing)|comment(?:s|ed|ing)? (?:it )?out|disabl(?:e|es|ed|ing)|` +
 		`un(?:affected|fixed|reproducible|resolved|patched|appl(?:y|ied))|still|incomplete(?:ly)?|partial(?:ly)?|mitigat(?:e|es|ed|ing|ion|ions)|` +
 		`workarounds?|reject(?:s|ed)?|wontfix|postpon(?:e|es|ed|ing)|todo|(?:known|open) issues?|lack(?:s|ed|ing)? (?:the |a )?(?:fix|patch)|` +

@@ -91,6 +91,22 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
+// TestEntryCutShort: what is read of an entry that is too long names no CVE that
+// it does not name.
+func TestEntryCutShort(t *testing.T) {
+	t.Parallel()
+	const text = "- Fix CVE-2022-37434\n- Fix CVE-2022-374345\n"
+	for limit := range len(text) + 1 {
+		got := mentions(whole(text, limit))
+		if len(got) > 1 && limit < len(text) || len(got) == 1 && got[0].CVE != "CVE-2022-37434" {
+			t.Errorf("%d bytes: %+v", limit, got)
+		}
+	}
+	if got := whole("a\nb", 3); got != "a\nb" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestMentionExcerpt: of a long paragraph the part that names the CVE is kept.
 func TestMentionExcerpt(t *testing.T) {
 	t.Parallel()
