@@ -138,7 +138,7 @@ func newService(t *testing.T, l *lab) *service {
 	writeFile(t, s.dir+"/lpbuild.spec", lpbuildSpec)
 	s.rpmbuild(s.dir+"/lpbuild.spec", "program "+bin+"/lpbuild")
 	// What the scriptlets need is in the build root, too.
-	l.must("lpbuild", "rpm", "--runtime", bin, "--output", s.dir)
+	l.must("lpbuild", "rpm", "--compress", "zstd", "--runtime", bin, "--output", s.dir)
 	runtimes, err := filepath.Glob(s.dir + "/lpbuild-runtime-*.rpm")
 	if err != nil || len(runtimes) != 1 {
 		t.Fatalf("packages of the runtime: %v, %v", runtimes, err)
