@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/lpbuild/lpbuild/injector"
 	"github.com/lpbuild/lpbuild/livepatch"
@@ -167,15 +169,37 @@ func (t *trial) operate(ctx context.Context, do operation, want injector.Word) (
 		*between += t.hammer.fresh()
 		defer func() { t.row.Hammer.During += t.hammer.fresh() }()
 	}
-	results, err := do(ctx, injector.Selection{PIDs: []int{t.program.pid}}, []*livepatch.Container{t.container})
-	if err != nil {
-		return injector.Result{}, err
-	}
-	result, err := t.one(results, want)
+	result, err := t.untilFree(ctx, do, want)
 	if err != nil {
 		return result, err
 	}
 	return result, t.observed.undisturbed()
+}
+
+// busyTries bounds how often a busy process is tried. On a machine that tests
+// many builds at a time, threads wait long for a processor.
+const busyTries = 10
+
+// untilFree does it again as long as the process is busy: nothing has changed
+// then.
+func (t *trial) untilFree(ctx context.Context, do operation, want injector.Word) (injector.Result, error) {
+	for try := 1; ; try++ {
+		results, err := do(ctx, injector.Selection{PIDs: []int{t.program.pid}}, []*livepatch.Container{t.container})
+		if err != nil {
+			return injector.Result{}, err
+		}
+		result, err := t.one(results, want)
+		busy := slices.ContainsFunc(results, func(r injector.Result) bool { return r.Word == injector.Busy })
+		if err == nil || !busy || try == busyTries {
+			return result, err
+		}
+		t.log.line("try %d of %d: %v", try, busyTries, err)
+		select {
+		case <-ctx.Done():
+			return result, err
+		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
+		}
+	}
 }
 
 // operation is the injector's Apply or Revert.
