@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/lpbuild/lpbuild/versions"
@@ -88,7 +90,9 @@ func (r Repository) validate(k *checker, i int) {
 	default:
 		k.add("a repository with more than one of url, mirrorlist and metalink", "repositories", i)
 	}
-	for key, address := range addresses {
+	keys := slices.Sorted(maps.Keys(addresses))
+	for _, key := range keys {
+		address := addresses[key]
 		env := versions.CredentialPrefix(r.Name)
 		if r.Name == address {
 			env = versions.CredentialPrefix("name")
@@ -97,14 +101,15 @@ func (r Repository) validate(k *checker, i int) {
 			k.add(key+": "+problem, "repositories", i, key)
 		}
 	}
-	for key, address := range addresses {
-		if r.UnsignedMetadata && strings.HasPrefix(address, "http:") {
+	for _, key := range keys {
+		if r.UnsignedMetadata && strings.HasPrefix(addresses[key], "http:") {
 			k.add("unsigned_metadata: only over https; "+key+" is http, and anybody on the way could hide builds", "repositories", i, "unsigned_metadata")
 		}
 	}
-	for key, text := range map[string]string{"name": r.Name, "product": r.Product} {
-		if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-			k.add(fmt.Sprintf("%s: %q has control characters", key, text), "repositories", i, key)
+	for _, text := range []struct{ key, is string }{{"name", r.Name}, {"product", r.Product}} {
+		if strings.ContainsFunc(text.is, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+			k.add(fmt.Sprintf("%s: %q has control characters", text.key, text.is), "repositories", i, text.key)
+			break // the product is the name unless it is given
 		}
 	}
 	if r.Priority < 1 || r.Priority > maxPriority {
