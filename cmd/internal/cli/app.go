@@ -30,6 +30,7 @@ func Run(ctx context.Context, app *urfave.App, args []string) error {
 	}
 	for _, cmd := range app.Commands {
 		cmd.OnUsageError = usageFailed
+		cmd.HideHelpCommand = true // "init h" makes a folder h
 		if cmd.CustomHelpTemplate == "" && len(app.Flags) > 0 {
 			cmd.CustomHelpTemplate = urfave.CommandHelpTemplate +
 				"\nOptions that every command takes: " + app.Name + " --help\n"

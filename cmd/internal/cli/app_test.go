@@ -50,6 +50,7 @@ func TestRunTakesFlagsAnywhere(t *testing.T) {
 		{name: "the program's behind the command", args: "do x --json -C d", want: `dir=d json=true pid=[] all=false args=["x"]`},
 		{name: "with =", args: "do x --pid=3 --dir=d", want: `dir=d json=false pid=[3] all=false args=["x"]`},
 		{name: "not behind --", args: "do -- --all -p", want: `dir= json=false pid=[] all=false args=["--all" "-p"]`},
+		{name: "arguments named as the library's own command", args: "do h help", want: `dir= json=false pid=[] all=false args=["h" "help"]`},
 		{name: "a lone - is an argument", args: "do - --all", want: `dir= json=false pid=[] all=true args=["-"]`},
 		{name: "a value that looks like a command", args: "-C do do x", want: `dir=do json=false pid=[] all=false args=["x"]`},
 	}
