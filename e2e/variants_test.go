@@ -44,7 +44,7 @@ expect:
 // package is made as a distribution makes it, by rpmbuild, find-debuginfo, dwz and rpmsign: debug symbols in a package
 // of their own, what the variants share moved to a third file.
 func TestVariantsOfARealPackage(t *testing.T) {
-	needs(t, "gcc", "ld", "rpmbuild", "rpmsign", "find-debuginfo", "dwz", "gpg", "gpgconf")
+	needs(t, "gcc", "ld", "rpmbuild", "rpmsign", "find-debuginfo", "file", "dwz", "gpg", "gpgconf")
 	dir := publicFolder(t)
 	l := &lab{t: t, dir: dir, project: dir + "/project", cache: dir + "/cache", tmp: dir}
 	signedCaps(t, dir)

@@ -143,7 +143,7 @@ func unpacked(rpm string) (files []rpmpack.RPMFile, err error) {
 // pair is the distribution's packages, or the test is skipped.
 func pair(t testing.TB) distro {
 	t.Helper()
-	need(t, "rpmbuild", "find-debuginfo", "dwz", "gcc", "rpm2cpio", "cpio")
+	need(t, "rpmbuild", "find-debuginfo", "file", "dwz", "gcc", "rpm2cpio", "cpio")
 	d := buildPair()
 	if d.err != nil {
 		t.Fatal(d.err)
