@@ -36,21 +36,22 @@ func (f *farm) catalogue(ctx context.Context) error {
 	if err := os.WriteFile(f.path("packages"), []byte(list), 0o600); err != nil {
 		return err
 	}
-	init := []string{f.path("lpbuild"), "-C", f.path("real"), "init", "--example", "malloc", "--repository", "file://" + f.repo.Dir, "--key", f.repo.KeyFile}
-	var lpbuild, symbols, types figure
+	var bare, lpbuild, symbols, types figure
 	for range f.rounds {
-		err := errors.Join(os.RemoveAll(f.path("real")), os.RemoveAll(f.path("store")), os.Mkdir(f.path("real"), 0o777))
-		if err == nil {
-			_, err = f.run(ctx, f.path("store"), init...)
-		}
+		// What is in the real project at the end is what the other parts go on with.
+		c, err := f.download(ctx)
 		if err != nil {
 			return err
 		}
+		bare = append(bare, c)
+		if c, err = f.download(ctx, "--example", "malloc"); err != nil {
+			return err
+		}
+		lpbuild = append(lpbuild, c)
 		for _, m := range []struct {
 			figure *figure
 			args   []string
 		}{
-			{&lpbuild, []string{f.path("lpbuild"), "--quiet", "-C", f.path("real"), "download"}},
 			{&symbols, []string{"sh", "-c", byHand, "sh", f.path("packages"), f.path("unpacked"), ""}},
 			{&types, []string{"sh", "-c", byHand, "sh", f.path("packages"), f.path("unpacked"), "-wi"}},
 		} {
@@ -67,8 +68,24 @@ func (f *farm) catalogue(ctx context.Context) error {
 	}
 	header(fmt.Sprintf("catalogue of %d glibc with debug symbols", len(builds)), "times as long, by the clock and in processor time, MiB at most")
 	show := func(name string, g figure) { line(name, g, fmt.Sprintf("%s, %d", g.ratio(symbols), g.memory())) }
-	show("lpbuild download, all verified", lpbuild)
+	show("lpbuild download, no live patches yet", bare)
+	show("lpbuild download, for one live patch", lpbuild)
 	show("rpm2cpio, cpio, readelf -s; not verified", symbols)
 	show("the same and types: readelf -wi", types)
 	return nil
+}
+
+// download makes the real project anew and runs lpbuild download in it, with an
+// empty store.
+func (f *farm) download(ctx context.Context, example ...string) (cost, error) {
+	dir := f.path("real")
+	err := errors.Join(os.RemoveAll(dir), os.RemoveAll(f.path("store")), os.Mkdir(dir, 0o777))
+	if err != nil {
+		return cost{}, err
+	}
+	init := append([]string{f.path("lpbuild"), "-C", dir, "init", "--repository", "file://" + f.repo.Dir, "--key", f.repo.KeyFile}, example...)
+	if _, err := f.run(ctx, f.path("store"), init...); err != nil {
+		return cost{}, err
+	}
+	return f.run(ctx, f.path("store"), f.path("lpbuild"), "--quiet", "-C", dir, "download")
 }
