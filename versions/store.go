@@ -149,16 +149,10 @@ func (s *Store) rpm(ctx context.Context, repo *rpmmd.Repository, p rpmmd.Package
 // nameBySHA256 gives a package file that metadata names by another digest its
 // usual name as well.
 func (s *Store) nameBySHA256(name string) (string, error) {
-	f, err := os.Open(name)
+	sum, err := sumFile(name)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	sum := hex.EncodeToString(h.Sum(nil))
 	if err := os.Link(name, s.rpmPath(sum)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}

@@ -41,19 +41,14 @@ func (f *farm) hundred(ctx context.Context) error {
 	source, out := filepath.Join(project, "livepatches", "malloc", "malloc.c"), f.path("by-hand")
 	var cold, unchanged, hand figure
 	for range f.rounds {
-		c, err := f.made(ctx, project, true)
-		if err != nil {
+		if err := f.coldAndUnchanged(ctx, project, &cold, &unchanged); err != nil {
 			return err
 		}
-		cold = append(cold, c)
-		if c, err = f.made(ctx, project, false); err != nil {
-			return err
-		}
-		unchanged = append(unchanged, c)
 		if err := errors.Join(os.RemoveAll(out), os.Mkdir(out, 0o777)); err != nil {
 			return err
 		}
-		if c, err = f.run(ctx, f.dir, "sh", "-c", perVersion, "sh", source, fmt.Sprint(builds), out); err != nil {
+		c, err := f.run(ctx, f.dir, "sh", "-c", perVersion, "sh", source, fmt.Sprint(builds), out)
+		if err != nil {
 			return err
 		}
 		hand = append(hand, c)
@@ -65,6 +60,21 @@ func (f *farm) hundred(ctx context.Context) error {
 	line("lpbuild make, cold", cold, cold.ratio(hand))
 	line("lpbuild make, nothing changed", unchanged, unchanged.ratio(hand))
 	line("gcc and objcopy for each, unchecked", hand, hand.ratio(hand))
+	return nil
+}
+
+// coldAndUnchanged makes the containers with an empty cache, and once more.
+func (f *farm) coldAndUnchanged(ctx context.Context, project string, cold, unchanged *figure) error {
+	for _, m := range []struct {
+		figure *figure
+		empty  bool
+	}{{cold, true}, {unchanged, false}} {
+		c, err := f.made(ctx, project, m.empty)
+		if err != nil {
+			return err
+		}
+		*m.figure = append(*m.figure, c)
+	}
 	return nil
 }
 
@@ -80,15 +90,9 @@ func (f *farm) thousand(ctx context.Context) error {
 		}
 		var cold, unchanged figure
 		for range f.rounds {
-			c, err := f.made(ctx, project, true)
-			if err != nil {
+			if err := f.coldAndUnchanged(ctx, project, &cold, &unchanged); err != nil {
 				return err
 			}
-			cold = append(cold, c)
-			if c, err = f.made(ctx, project, false); err != nil {
-				return err
-			}
-			unchanged = append(unchanged, c)
 		}
 		if err := containers(project, builds); err != nil {
 			return err
